@@ -1,0 +1,7 @@
+# What every host of every level has. No secrets here.
+registry: {{ salt["site_hosts.registry"]() | json }}
+
+nftables:
+  # Where people come from who may use what the registry opens to `operators`.
+  # Networks in CIDR; `gateway` is the host's own default gateway.
+  operators: []

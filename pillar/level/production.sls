@@ -1,0 +1,3 @@
+site:
+  level: production
+  domain: webplatform.org

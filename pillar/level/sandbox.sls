@@ -1,0 +1,6 @@
+site:
+  level: sandbox
+  domain: webplatform.test
+
+nftables:
+  operators: [gateway]

@@ -1,0 +1,3 @@
+site:
+  level: staging
+  domain: webplatformstaging.org

@@ -1,0 +1,2 @@
+# What every host with the role salt has.
+{}

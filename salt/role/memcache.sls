@@ -1,0 +1,5 @@
+# Role memcache: a keystore in memory, memcached protocol.
+# Owner: platform
+include:
+  - base
+  - memcached

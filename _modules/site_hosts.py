@@ -283,3 +283,41 @@ def peers(*roles, minimum=None):
             "(`salt-run manage.status`), then `salt '*' mine.update`"
         )
     return [{key: host[key] for key in ("id", "name", "address")} for host in found]
+
+
+def accepted(keys="/etc/salt/pki/master/minions", roles=None):
+    """
+    The hosts of the own level whose keys the master has accepted. On the master only.
+
+    keys
+        The folder with the accepted keys.
+
+    roles
+        Only hosts that have all these roles, e.g. ``memcache-sessions``.
+
+    Returns the ids, sorted by role and index. Ids that do not parse and those
+    of other levels are left out.
+
+    Raises CommandExecutionError where there is no such folder.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_hosts.accepted roles=db
+    """
+    folder = Path(keys)
+    if not folder.is_dir():
+        raise CommandExecutionError(f"{keys} does not exist: ask the master, not a minion")
+    known = registry()
+    # An orchestration runs under the master's own name.
+    level = parse_id(__opts__["id"].removesuffix("_master"), known)["level"]
+    found = []
+    for path in folder.iterdir():
+        try:
+            host = parse_id(path.name, known)
+        except HostIdError:
+            continue
+        if host["level"] == level and set(roles.split("-") if roles else ()) <= set(host["roles"]):
+            found.append(host)
+    return [host["id"] for host in sorted(found, key=sort_key)]

@@ -1,0 +1,4 @@
+# Role salt: the master of a level.
+# Owner: platform
+include:
+  - salt-master

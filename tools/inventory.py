@@ -1,0 +1,115 @@
+"""Which hosts a level has: inventory/<level>.yaml."""
+
+import importlib.util
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tools.errors import FleetError
+
+TREE = Path(__file__).resolve().parent.parent
+
+
+def load_site_hosts():
+    """The module that holds the grammar of host ids; it needs no Salt."""
+    path = TREE / "_modules" / "site_hosts.py"
+    spec = importlib.util.spec_from_file_location("site_hosts", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SITE_HOSTS = load_site_hosts()
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of an inventory."""
+
+    id: str
+    name: str
+    roles: tuple
+    index: int | None
+
+    @property
+    def sort_key(self):
+        return (self.roles, self.index or 0)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One level's hosts, the master first."""
+
+    level: str
+    network: ipaddress.IPv4Network | None
+    hosts: tuple
+    names: dict
+
+    @property
+    def master(self):
+        return next(host for host in self.hosts if host.roles[0] == "salt")
+
+    def find(self, wanted):
+        """The host of that id or first label; raises FleetError for any other word."""
+        for host in self.hosts:
+            if wanted in (host.id, host.name):
+                return host
+        known = ", ".join(host.name for host in self.hosts)
+        raise FleetError(
+            f"no host '{wanted}' in inventory/{self.level}.yaml", f"hosts of this level: {known}"
+        )
+
+
+def levels():
+    """The levels that have an inventory."""
+    return sorted(path.stem for path in (TREE / "inventory").glob("*.yaml"))
+
+
+def load(level, tree=TREE):
+    """
+    Read and check inventory/<level>.yaml.
+
+    Raises FleetError that names the file and the cure.
+    """
+    path = tree / "inventory" / f"{level}.yaml"
+    where = f"inventory/{level}.yaml"
+    if not path.is_file():
+        raise FleetError(
+            f"no such level: {where} does not exist", f"levels here: {', '.join(levels())}"
+        )
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise FleetError(f"{where} is not YAML: {error}", "correct the file") from error
+    if not isinstance(data, dict) or not isinstance(data.get("hosts"), dict):
+        raise FleetError(f"{where}: expected the keys level and hosts", "see inventory/sandbox.yaml")
+    unknown = set(data) - {"level", "network", "hosts"}
+    if unknown:
+        raise FleetError(f"{where}: unknown key {', '.join(sorted(unknown))}", "remove it")
+    if data.get("level") != level:
+        raise FleetError(f"{where}: level is {data.get('level')!r}", f"write `level: {level}`")
+
+    names = SITE_HOSTS.load_names(tree / "pillar")
+    if level not in names["levels"]:
+        raise FleetError(
+            f"{where}: level '{level}' has no pillar", f"write pillar/level/{level}.sls"
+        )
+    hosts = []
+    for name in data["hosts"]:
+        try:
+            host = SITE_HOSTS.parse_id(f"{name}.{level}.{names['domain']}", names)
+        except SITE_HOSTS.HostIdError as error:
+            raise FleetError(f"{where}: {error}", "correct the name") from error
+        hosts.append(Host(host["id"], host["name"], tuple(host["roles"]), host["index"]))
+    if [host.roles[0] for host in hosts].count("salt") != 1:
+        raise FleetError(f"{where}: a level has exactly one host with the role salt", "add `salt:`")
+
+    network = data.get("network")
+    try:
+        network = network and ipaddress.IPv4Network(network)
+    except ValueError as error:
+        raise FleetError(f"{where}: network: {error}", "write a network such as 10.213.0.0/24") from error
+    hosts.sort(key=lambda host: (host.roles[0] != "salt", host.sort_key))
+    return Inventory(level, network, tuple(hosts), names)

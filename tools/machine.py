@@ -1,0 +1,161 @@
+"""The machine that carries a sandbox: what it must have, and what it gets."""
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+from tools.errors import FleetError
+
+PACKAGES = {
+    # Debian package: a file that says it is there
+    "podman": "/usr/bin/podman",
+    "runc": "/usr/sbin/runc",
+    "crun": "/usr/bin/crun",
+    "netavark": "/usr/lib/podman/netavark",
+    "aardvark-dns": "/usr/lib/podman/aardvark-dns",
+    "nftables": "/usr/sbin/nft",
+    "iptables": "/usr/sbin/iptables",
+    "mmdebstrap": "/usr/bin/mmdebstrap",
+    "openssh-client": "/usr/bin/ssh",
+    "openssl": "/usr/bin/openssl",
+}
+STATE = Path("/var/lib/saltworks")
+CACHE = Path("/var/cache/saltworks")
+DISK_GIB = 6
+MEMORY_GIB = 6
+
+
+def require_root():
+    """Raise FleetError unless run by root: podman's bridge network and systemd need it."""
+    if os.geteuid() != 0:
+        raise FleetError("this needs root: it boots hosts with systemd and a network of their own",
+                         "run it with sudo")
+
+
+def missing_packages():
+    """Which of the needed Debian packages this machine lacks."""
+    return [package for package, path in PACKAGES.items() if not Path(path).exists()]
+
+
+def install_packages(say):
+    """
+    Install what is missing, with apt.
+
+    say
+        Called with a sentence before each step.
+    """
+    wanted = missing_packages()
+    if not wanted:
+        return
+    if not shutil.which("apt-get"):
+        raise FleetError(f"missing programs of the packages {', '.join(wanted)}",
+                         "a Debian 12 or 13 machine installs them by itself; here, do it by hand")
+    say(f"installing {', '.join(wanted)}")
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    for command in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *wanted],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FleetError(
+                f"`{' '.join(command[:4])} …` failed: " + " ".join(done.stderr.split("\n")[-4:]),
+                "see that apt works on this machine (`apt-get update`), then run again",
+            )
+
+
+def runtime():
+    """The OCI runtime for this machine's cgroups: crun refuses v1 and hybrid."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    return "crun" if unified else "runc"
+
+
+def limits():
+    """
+    Podman's --ulimit arguments: no host may be given more than the machine has.
+
+    nproc is kept low, for podman itself may run with less than the shell.
+    """
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, processes = resource.getrlimit(resource.RLIMIT_NPROC)
+    files = 65536 if files < 0 else min(files, 65536)
+    processes = 4096 if processes < 0 else min(processes, 4096)
+    return ["--ulimit", f"nofile={files}:{files}", "--ulimit", f"nproc={processes}:{processes}"]
+
+
+def check_room(path=Path("/var/lib"), gib=DISK_GIB):
+    """Raise FleetError when the disk that holds images and hosts is nearly full."""
+    free = shutil.disk_usage(path).free / 2**30
+    if free < gib:
+        raise FleetError(
+            f"{free:.1f} GiB free under {path}, a sandbox needs {gib}",
+            "make room (`podman system prune`, `apt-get clean`), or `./fleet down --purge`",
+        )
+
+
+def check_memory():
+    """Raise FleetError when there is less memory than the sandbox takes."""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"))
+    free = int(found[1]) / 2**20
+    if free < MEMORY_GIB:
+        raise FleetError(
+            f"{free:.1f} GiB of memory available, a sandbox needs {MEMORY_GIB}",
+            "stop something, or take hosts out of the inventory",
+        )
+
+
+def check_kernel():
+    """Raise FleetError when the kernel lacks what hosts need."""
+    file_systems = Path("/proc/filesystems").read_text("ascii").split()
+    if "overlay" not in file_systems:
+        subprocess.run(["modprobe", "overlay"], capture_output=True, check=False)
+        if "overlay" not in Path("/proc/filesystems").read_text("ascii").split():
+            raise FleetError("this kernel has no overlay file system, in which hosts keep their disks",
+                             "use a kernel with CONFIG_OVERLAY_FS (every Debian kernel has it)")
+    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FleetError(f"nftables does not work here: {done.stderr.strip()}",
+                         "use a kernel with CONFIG_NF_TABLES, and run on a machine (or VM), "
+                         "not in a container without NET_ADMIN")
+    if not Path("/sys/fs/cgroup").is_dir():
+        raise FleetError("no cgroups are mounted on /sys/fs/cgroup; systemd in a host needs them",
+                         "mount them, or run on an ordinary Debian machine")
+
+
+def own_certificates():
+    """
+    What this machine trusts beyond Debian's own list, as PEM blocks.
+
+    A proxy that signs TLS anew has its certificate here; without it nothing in
+    a host could install anything.
+    """
+    pattern = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
+    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+    if not bundle.exists():
+        return []
+    debian = set()
+    for path in Path("/usr/share/ca-certificates").rglob("*.crt"):
+        debian.update("".join(block.split()) for block in pattern.findall(path.read_text("utf-8")))
+    return [
+        block
+        for block in pattern.findall(bundle.read_text("utf-8"))
+        if "".join(block.split()) not in debian
+    ]
+
+
+def apt_proxy():
+    """The machine's apt proxy as lines of apt configuration; often none."""
+    done = subprocess.run(
+        ["apt-config", "dump", "--format", "%f=%v%n", "Acquire::http::Proxy",
+         "Acquire::https::Proxy"],
+        capture_output=True, text=True, check=False,
+    )
+    lines = []
+    for line in done.stdout.splitlines():
+        key, _, value = line.partition("=")
+        if value:
+            lines.append(f'{key} "{value}";')
+    return "".join(f"{line}\n" for line in lines)

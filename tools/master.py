@@ -1,0 +1,211 @@
+"""The master of a sandbox: the tree, the keys, orchestrations, and what it knows of hosts."""
+
+import json
+import subprocess
+import threading
+import time
+
+from tools import tree
+from tools.errors import FleetError
+
+KEYS = "/etc/salt/pki/master"
+ORCHESTRATION_OUTPUT = "/var/cache/salt/master/orchestration.json"
+READY_SECONDS = 60
+
+
+class Master:
+    """The host of role salt, through podman."""
+
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+        self.podman = sandbox.podman
+        self.id = sandbox.inventory.master.id
+
+    def inside(self, *command, **options):
+        """Run a command on the master's host."""
+        return self.podman.inside(self.id, *command, **options)
+
+    def ship(self):
+        """Put the tree of this clone on the master; return whether that changed anything."""
+        archive, release = tree.pack()
+        there = self.inside("cat", f"{tree.HOME}/.release", check=False).stdout.strip()
+        if there == release:
+            return False
+        self.inside("sh", "-c", tree.INSTALL, "install", release, stdin=archive)
+        return True
+
+    def converge_itself(self, shipped):
+        """
+        Make the host a master, from its own tree, when it is none or the tree changed.
+
+        Raises FleetError with Salt's own words when that fails.
+        """
+        active = self.inside("systemctl", "is-active", "salt-master", check=False)
+        if not shipped and active.returncode == 0:
+            return
+        done = self.inside(
+            "salt-call", "--local", "--retcode-passthrough", "--log-level=error",
+            f"--id={self.id}", f"--file-root={tree.HOME}/salt",
+            f"--pillar-root={tree.HOME}/pillar", "--module-dirs", tree.HOME,
+            "state.apply", "salt-master", check=False,
+        )
+        if done.returncode:
+            raise FleetError("the master does not converge:\n" + done.stdout[-3000:] + done.stderr[-1000:],
+                             "correct the state or the pillar that it names, then run again")
+        self.wait_ready()
+        self.inside("salt-run", "fileserver.clear_file_list_cache", check=False)
+
+    def wait_ready(self):
+        """Wait until the master answers; raise FleetError after READY_SECONDS."""
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until:
+            if self.inside("test", "-S", "/var/run/salt/master/master_event_pull.ipc",
+                           check=False).returncode == 0 and \
+                    self.inside("test", "-s", f"{KEYS}/master.pub", check=False).returncode == 0:
+                return
+            time.sleep(0.5)
+        raise FleetError(f"the master gave no sign within {READY_SECONDS} s",
+                         f"`./fleet logs {self.sandbox.inventory.master.name}`")
+
+    # Keys
+
+    def public_key(self):
+        """The master's public key, as PEM text."""
+        return self.inside("cat", f"{KEYS}/master.pub").stdout
+
+    def keys(self):
+        """The minion keys the master knows: {"accepted": {id, …}, "pending": {id, …}}."""
+        found = {}
+        for kind, folder in (("accepted", "minions"), ("pending", "minions_pre")):
+            listed = self.inside("ls", "-1", f"{KEYS}/{folder}", check=False).stdout
+            found[kind] = {line for line in listed.splitlines() if not line.startswith(".")}
+        return found
+
+    def accept(self, host_id, public_key):
+        """Accept a key that was read from the host itself; return whether it was new."""
+        path = f"{KEYS}/minions/{host_id}"
+        there = self.inside("cat", path, check=False)
+        if there.returncode == 0 and there.stdout.strip() == public_key.strip():
+            return False
+        self.inside(
+            "sh", "-c",
+            'set -eu; umask 077; mkdir -p "$1/minions"; cat > "$1/minions/$2"; '
+            'rm -f "$1/minions_pre/$2" "$1/minions_denied/$2" "$1/minions_rejected/$2"',
+            "accept", KEYS, host_id, stdin=public_key,
+        )
+        return True
+
+    def forget(self, host_id):
+        """Delete a host's key, and with it what the master keeps of that host."""
+        self.inside("salt-key", "--yes", "--delete", host_id, check=False)
+
+    # Orders
+
+    def salt(self, *arguments, timeout=None):
+        """
+        Run `salt` and return what each host returned: {id: value}.
+
+        Hosts that did not answer are left out.
+        """
+        done = self.inside("salt", "--out=json", "--static", "--log-level=quiet", *arguments,
+                           check=False, timeout=timeout)
+        start = done.stdout.find("{")
+        if start < 0:
+            return {}
+        answers, _ = json.JSONDecoder().raw_decode(done.stdout[start:])
+        return answers
+
+    def last_highstates(self, ids):
+        """{id: outcome or None} of each host that answers."""
+        answers = self.salt("--timeout=10", "-L", ",".join(ids), "site_highstate.last", timeout=90)
+        return {
+            host_id: answer
+            for host_id, answer in answers.items()
+            if answer is None or isinstance(answer, dict)
+        }
+
+    def orchestrate(self, name, progress, pillar=None):
+        """
+        Run an orchestration, and show what its hosts do meanwhile.
+
+        Returns the list of its steps, in order: {"id", "result", "comment",
+        "changes", "seconds"}.
+        Raises FleetError when it could not be run at all.
+        """
+        names = {host.id: host.name for host in self.sandbox.inventory.hosts}
+        watcher = subprocess.Popen(
+            [*self.podman.command, "exec", self.id, "salt-run", "--log-level=quiet",
+             "state.event", "pretty=False"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
+        )
+        reader = threading.Thread(target=_follow, args=(watcher.stdout, names, progress), daemon=True)
+        reader.start()
+        try:
+            arguments = ["saltenv=base"]
+            if pillar:
+                arguments.append(f"pillar={json.dumps(pillar)}")
+            done = self.inside("salt-run", "--out=json", "--log-level=error", "state.orchestrate",
+                               name, *arguments, check=False)
+        finally:
+            watcher.terminate()
+            self.inside("pkill", "-f", "salt-run.*state[.]event", check=False)
+        start = done.stdout.find("{\n")
+        try:
+            data = json.JSONDecoder().raw_decode(done.stdout[start:])[0]["data"]
+            states = next(iter(data.values()))
+            if not isinstance(states, dict):
+                raise ValueError(states)
+        except (ValueError, KeyError, StopIteration) as error:
+            said = (done.stdout + done.stderr).strip()[-3000:]
+            raise FleetError(f"the orchestration {name} did not run:\n{said}",
+                             "correct what it names, then run again") from error
+        steps = sorted(states.values(), key=lambda state: state.get("__run_num__", 0))
+        return [
+            {
+                "id": state.get("__id__", ""),
+                "result": state.get("result"),
+                "comment": state.get("comment", ""),
+                "changes": state.get("changes") or {},
+                "seconds": float(state.get("duration") or 0) / 1000,
+            }
+            for state in steps
+        ]
+
+
+def _follow(stream, names, progress):
+    """Turn the master's events into progress."""
+    for line in stream:
+        tag, _, text = line.partition("\t")
+        parts = tag.split("/")
+        if parts[:2] != ["salt", "job"] or len(parts) < 4:
+            continue
+        try:
+            data = json.loads(text)
+        except ValueError:
+            continue
+        if parts[3] == "new":
+            for host_id in data.get("minions", []):
+                if host_id in names and data.get("fun") in ("state.highstate", "state.apply"):
+                    progress.step(names[host_id], data["fun"].replace("state.", ""))
+        elif parts[3] == "prog" and len(parts) > 4 and parts[4] in names:
+            state = data.get("data", {}).get("ret", {})
+            total = data.get("data", {}).get("len", "?")
+            progress.step(
+                names[parts[4]],
+                f"{state.get('__run_num__', 0) + 1}/{total} {state.get('__id__', '')}",
+                fresh=False,
+            )
+        elif parts[3] == "ret" and len(parts) > 4 and parts[4] in names:
+            if data.get("fun") in ("state.highstate", "state.apply"):
+                progress.done(names[parts[4]], _outcome(data.get("return")))
+
+
+def _outcome(states):
+    """One line about a state run."""
+    if not isinstance(states, dict):
+        return "[red]did not render[/red]"
+    failed = sum(1 for state in states.values() if state.get("result") is False)
+    changed = sum(1 for state in states.values() if state.get("changes"))
+    if failed:
+        return f"[red]{failed} failed[/red], {changed} changed"
+    return f"ok, {changed} changed"

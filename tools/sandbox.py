@@ -1,0 +1,304 @@
+"""The hosts of a level as containers on this machine."""
+
+import contextlib
+import fcntl
+import ipaddress
+import json
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tools import machine
+from tools.errors import FleetError
+from tools.podman import Podman
+
+LABEL = "saltworks.level"
+BOOT_SECONDS = 90
+WORKERS = 4
+
+
+class Sandbox:
+    """
+    The containers, network and files of one level.
+
+    Podman is the only record of which hosts there are: nothing else can be out
+    of step with it.
+    """
+
+    def __init__(self, inventory):
+        self.inventory = inventory
+        self.level = inventory.level
+        self.podman = Podman(machine.runtime())
+        self.network = f"saltworks-{self.level}"
+        self.state = machine.STATE / self.level
+
+    # What is there
+
+    def containers(self):
+        """Every container of this level: {host id: {"running", "address", "image"}}."""
+        found = self.podman.json(
+            "ps", "--all", "--filter", f"label={LABEL}={self.level}", "--format", "json"
+        )
+        return {
+            entry["Names"][0]: {
+                "running": entry["State"] == "running",
+                "state": entry["State"],
+                "address": entry["Labels"].get("saltworks.address"),
+                "image": entry["Image"],
+            }
+            for entry in found or []
+        }
+
+    def running(self, host_id):
+        """Whether that host runs now."""
+        return self.containers().get(host_id, {}).get("running", False)
+
+    @contextlib.contextmanager
+    def lock(self, say):
+        """Hold the level: two commands at once would boot and remove the same hosts."""
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self.state / "lock", "w", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"another ./fleet command works on level {self.level}; waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    # Network
+
+    def ensure_network(self):
+        """Make the level's network, or check that the one of that name is the right one."""
+        wanted = self.inventory.network
+        if wanted is None:
+            raise FleetError(
+                f"inventory/{self.level}.yaml has no network: this level is not for one machine",
+                "only a level with `network:` can be raised here",
+            )
+        if self.podman.run("network", "exists", self.network, check=False).returncode == 0:
+            subnet = self.podman.json("network", "inspect", self.network)[0]["subnets"][0]["subnet"]
+            if ipaddress.ip_network(subnet) == wanted:
+                return
+            if self.containers():
+                raise FleetError(
+                    f"the network {self.network} is {subnet}, the inventory says {wanted}",
+                    "`./fleet down --purge`, then `./fleet up`",
+                )
+            self.podman.run("network", "rm", self.network)
+        taken = self._network_in_use(wanted)
+        if taken:
+            raise FleetError(
+                f"the network {wanted} of inventory/{self.level}.yaml is in use: {taken}",
+                "write another private network there",
+            )
+        self.podman.run("network", "create", "--subnet", str(wanted), self.network)
+
+    @staticmethod
+    def _network_in_use(wanted):
+        done = subprocess.run(["ip", "-4", "-json", "route"], capture_output=True, text=True,
+                              check=False)
+        for route in json.loads(done.stdout or "[]"):
+            target = route.get("dst", "")
+            if target == "default":
+                continue
+            if ipaddress.ip_network(target, strict=False).overlaps(wanted):
+                return f"{target} dev {route.get('dev')}"
+        return ""
+
+    def _free_addresses(self, taken):
+        # The low ones are for the gateway and whatever else podman puts there.
+        for address in list(self.inventory.network.hosts())[9:]:
+            if str(address) not in taken:
+                yield str(address)
+
+    # Hosts
+
+    def boot(self, image, progress):
+        """
+        Make and start what the inventory has and the machine has not.
+
+        Removes half-made containers of a killed run. Raises FleetError when a
+        host does not come up. Returns the names of the hosts it made.
+        """
+        there = self.containers()
+        for host_id, found in list(there.items()):
+            if found["state"] in ("created", "initialized", "removing", "unknown"):
+                progress.say(f"removing {host_id}: a killed run left it half made")
+                self.remove(host_id)
+                del there[host_id]
+        free = self._free_addresses({found["address"] for found in there.values()})
+        made, stale = [], []
+        plan = []
+        for host in self.inventory.hosts:
+            found = there.get(host.id)
+            if found is None:
+                made.append(host.name)
+                plan.append((host, next(free), False))
+            else:
+                if image not in (found["image"], ""):
+                    stale.append(host.name)
+                plan.append((host, found["address"], True))
+        if stale:
+            progress.say(
+                f"older image: {', '.join(stale)}. They keep their disks; "
+                "`./fleet down --purge` and `up` makes them anew"
+            )
+
+        def start(item):
+            host, address, exists = item
+            if exists and there[host.id]["running"]:
+                return
+            progress.step(host.name, "boot")
+            self._start(host, address, image, exists)
+            self._wait_booted(host)
+            progress.done(host.name, "booted")
+
+        self._each(start, plan)
+        return made
+
+    def _start(self, host, address, image, exists):
+        if exists:
+            done = self.podman.run("start", host.id, check=False)
+            if done.returncode == 0:
+                return
+            # What a reboot or a killed podman leaves: the runtime still knows
+            # a container of that name.
+            self.podman.run("stop", "--time", "2", host.id, check=False)
+            subprocess.run([machine.runtime(), "delete", "--force", self._podman_id(host.id)],
+                           capture_output=True, check=False)
+            self.podman.run("start", host.id)
+            return
+        self.podman.run(
+            "run", "--detach", "--name", host.id, "--hostname", host.id,
+            "--systemd=always", "--no-hosts", "--network", self.network, "--ip", address,
+            "--cap-add", "NET_ADMIN,SYS_NICE", *machine.limits(),
+            "--label", f"{LABEL}={self.level}", "--label", f"saltworks.address={address}",
+            "--stop-timeout", "30", "--log-driver", "none", image, "/sbin/init",
+        )
+
+    def _podman_id(self, host_id):
+        return self.podman.run("inspect", "--format", "{{.Id}}", host_id).stdout.strip()
+
+    def _wait_booted(self, host):
+        done = self.podman.inside(
+            host.id, "systemctl", "is-system-running", "--wait", check=False, timeout=BOOT_SECONDS
+        )
+        if done.stdout.strip() not in ("running", "degraded"):
+            raise FleetError(
+                f"{host.name} did not boot: systemd says '{done.stdout.strip()}'",
+                f"`./fleet logs {host.name}` shows why",
+            )
+
+    def remove(self, host_id):
+        """Remove a container, whatever state it is in."""
+        self.podman.run("rm", "--force", "--time", "5", host_id)
+
+    def stop(self, progress):
+        """Stop every running host in an order that the services like; keep the disks."""
+        there = {host_id for host_id, found in self.containers().items() if found["running"]}
+        order = ["frontend", "app", "memcache", "redis", "db", "salt"]
+
+        def wave(host_id):
+            role = host_id.split(".")[0].split("-")[0].rstrip("0123456789")
+            return order.index(role) if role in order else 0
+
+        for number in range(len(order)):
+            hosts = sorted(host_id for host_id in there if wave(host_id) == number)
+
+            def halt(host_id):
+                name = host_id.split(".")[0]
+                progress.step(name, "stop")
+                self.podman.run("stop", host_id)
+                progress.done(name, "stopped")
+
+            # One at a time where the order within matters to a cluster.
+            (list(map(halt, hosts)) if number == order.index("db") else self._each(halt, hosts))
+
+    def purge(self):
+        """Remove the level's containers, network and files."""
+        for host_id in self.containers():
+            self.remove(host_id)
+        if self.podman.run("network", "exists", self.network, check=False).returncode == 0:
+            self.podman.run("network", "rm", "--force", self.network)
+        write_machine_hosts(self.level, [])
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    @staticmethod
+    def _each(function, items):
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            return list(pool.map(function, items))
+
+    # The way in
+
+    def ssh_key(self):
+        """The key pair with which this machine's operator enters hosts; made once."""
+        key = self.state / "ssh" / "id_ed25519"
+        if not key.exists():
+            key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"fleet-{self.level}",
+                 "-f", str(key)],
+                check=True, capture_output=True,
+            )
+        return key
+
+    def write_ssh_config(self):
+        """
+        Write the SSH configuration and known hosts of the level; return its path.
+
+        Host keys are read through podman, so the first connection is a checked one.
+        """
+        key = self.ssh_key()
+        known, config = [], []
+        there = self.containers()
+        hosts = [host for host in self.inventory.hosts if there.get(host.id, {}).get("running")]
+        keys = self._each(
+            lambda host: self.podman.inside(
+                host.id, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[:2],
+            hosts,
+        )
+        for host, host_key in zip(hosts, keys, strict=True):
+            address = there[host.id]["address"]
+            known.append(f"{host.id},{address} {' '.join(host_key)}")
+            config.append(f"Host {host.id} {host.name}\n  HostName {address}\n"
+                          f"  HostKeyAlias {host.id}\n")
+        folder = key.parent
+        (folder / "known_hosts").write_text("\n".join(known) + "\n", encoding="ascii")
+        common = (
+            "Host *\n  User fleet\n"
+            f"  IdentityFile {key}\n  IdentitiesOnly yes\n"
+            f"  UserKnownHostsFile {folder / 'known_hosts'}\n  StrictHostKeyChecking yes\n"
+            "  ControlMaster auto\n  ControlPersist 60\n"
+            f"  ControlPath {folder}/%C\n  ConnectTimeout 10\n"
+        )
+        path = folder / "config"
+        path.write_text("".join(config) + common, encoding="ascii")
+        return path
+
+
+def write_machine_hosts(level, lines, path=Path("/etc/hosts")):
+    """
+    Keep a marked block for a level in the machine's /etc/hosts; no lines, no block.
+
+    lines
+        Strings ``address name [name …]``.
+
+    Returns whether the file changed.
+    """
+    begin, end = f"# saltworks {level} begin", f"# saltworks {level} end"
+    old = path.read_text(encoding="utf-8")
+    kept = re.sub(rf"\n?{re.escape(begin)}\n.*?{re.escape(end)}\n", "", old, flags=re.S)
+    new = kept
+    if lines:
+        new = "\n".join([kept.rstrip("\n"), begin, *lines, end, ""])
+    if new == old:
+        return False
+    # In place: where /etc/hosts is a mount of its own it cannot be replaced.
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(new)
+        file.flush()
+        os.fsync(file.fileno())
+    return True

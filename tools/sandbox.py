@@ -176,7 +176,7 @@ class Sandbox:
             "--systemd=always", "--no-hosts", "--network", self.network, "--ip", address,
             "--cap-add", "NET_ADMIN,SYS_NICE", *machine.limits(),
             "--label", f"{LABEL}={self.level}", "--label", f"saltworks.address={address}",
-            "--stop-timeout", "30", "--log-driver", "none", image, "/sbin/init",
+            "--stop-timeout", "30", "--log-driver", "k8s-file", image, "/sbin/init",
         )
 
     def _podman_id(self, host_id):

@@ -1,0 +1,69 @@
+# Brings a level to what its names say, in waves; each wave waits for the health
+# of the one before. Run it on the master, after its tree changed or a host came:
+#
+#     salt-run state.orchestrate orch.up
+#
+# Only hosts whose keys are accepted take part.
+{%- set ids = salt["site_hosts.accepted"]() %}
+{%- set master = salt["site_hosts.accepted"](roles="salt") %}
+{%- set waves = [
+      ("the master itself", ["salt"]),
+      ("the databases", ["db"]),
+      ("the keystores", ["memcache", "redis"]),
+      ("the apps", ["app"]),
+      ("the frontends", ["frontend"]),
+    ] %}
+
+every accepted host answers:
+  salt.function:
+    - name: test.ping
+    - tgt: {{ ids | json }}
+    - tgt_type: list
+    - timeout: 30
+    - failhard: True
+    - retry:
+        attempts: 4
+        interval: 3
+
+every host has the site's Python:
+  salt.function:
+    - name: saltutil.sync_all
+    - tgt: {{ ids | json }}
+    - tgt_type: list
+    - timeout: 60
+    - failhard: True
+
+the master has a certificate for every host:
+  salt.state:
+    - sls: [ca]
+    - tgt: {{ master | json }}
+    - tgt_type: list
+    - failhard: True
+
+every host knows its pillar:
+  salt.function:
+    - name: saltutil.refresh_pillar
+    - tgt: {{ ids | json }}
+    - tgt_type: list
+    - kwarg:
+        wait: True
+    - failhard: True
+
+every host has told its address:
+  salt.function:
+    - name: mine.update
+    - tgt: {{ ids | json }}
+    - tgt_type: list
+    - failhard: True
+{% for wave, roles in waves %}
+{%-   set members = [] %}
+{%-   for role in roles %}{% do members.extend(salt["site_hosts.accepted"](roles=role)) %}{% endfor %}
+{%-   if members %}
+{{ wave }} are as their names say:
+  salt.state:
+    - highstate: True
+    - tgt: {{ members | json }}
+    - tgt_type: list
+    - failhard: True
+{%   endif %}
+{%- endfor %}

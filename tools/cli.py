@@ -1,0 +1,322 @@
+"""The command ./fleet: what its users type, and what they see."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from tools import image, inventory, machine, up
+from tools.errors import FleetError
+from tools.master import Master
+from tools.progress import Progress
+from tools.sandbox import Sandbox
+
+app = typer.Typer(
+    help="Raise, run, change and test a whole site on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+LEVEL = "sandbox"
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True,
+                "allow_interspersed_args": False}
+
+STATE_STYLE = {"ok": "green", "failed": "red", "down": "red", "pending": "yellow"}
+
+
+def _sandbox():
+    machine.require_root()
+    missing = machine.missing_packages()
+    if "podman" in missing:
+        raise FleetError("no sandbox on this machine yet: podman is not installed",
+                         "`./fleet up` installs it")
+    return Sandbox(inventory.load(LEVEL))
+
+
+def _running(sandbox, name):
+    """The host of that name, if it runs; else raise FleetError."""
+    host = sandbox.inventory.find(name)
+    if not sandbox.running(host.id):
+        raise FleetError(f"{host.name} is not running", "`./fleet up` starts it")
+    return host
+
+
+@app.callback()
+def options(
+    level: Annotated[
+        str, typer.Option(help="Which level's inventory to raise on this machine.",
+                          envvar="FLEET_LEVEL")
+    ] = "sandbox",
+):
+    """Raise, run, change and test a whole site on this machine."""
+    global LEVEL
+    LEVEL = level
+
+
+@app.command("up")
+def up_():
+    """
+    Raise the level: image, hosts, master, and every host as its name says.
+
+    May be interrupted and run again at any time; what is there is kept, what a
+    killed run left half made is repaired, hosts that left the inventory go.
+
+    Example: `./fleet up`
+    """
+    machine.require_root()
+    machine.install_packages(lambda sentence: err.print(f"[dim]fleet:[/dim] {sentence}"))
+    sandbox = Sandbox(inventory.load(LEVEL))
+    with Progress(f"raising {LEVEL}") as progress, sandbox.lock(progress.say):
+        failures = up.raise_level(sandbox, progress)
+        result = up.status(sandbox)
+    _print_status(sandbox, result)
+    if failures or any(host["state"] != "ok" for host in result["hosts"]):
+        _print_failures(failures)
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+):
+    """
+    Show every host and page, and the outcome of each host's last highstate.
+
+    Example: `./fleet status --json`
+    """
+    sandbox = _sandbox()
+    result = up.status(sandbox)
+    if as_json:
+        pending = result.pop("pending_keys")
+        print(json.dumps(dict(result, pending_keys=pending), indent=2))
+    else:
+        _print_status(sandbox, result)
+    if any(host["state"] != "ok" for host in result["hosts"]):
+        raise typer.Exit(1)
+
+
+def _print_status(sandbox, result):
+    hosts = Table(box=None, pad_edge=False, title="hosts", title_justify="left",
+                  title_style="bold", header_style="dim")
+    for column in ("id", "roles", "address", "state"):
+        hosts.add_column(column, no_wrap=True)
+    hosts.add_column("failed", justify="right")
+    hosts.add_column("changed", justify="right")
+    for host in result["hosts"]:
+        style = STATE_STYLE[host["state"]]
+        hosts.add_row(
+            host["id"], ", ".join(host["roles"]), host["address"] or "-",
+            f"[{style}]{host['state']}[/{style}]",
+            *("-" if host[count] is None else str(host[count]) for count in ("failed", "changed")),
+        )
+    out.print(hosts)
+    if result["services"]:
+        services = Table(box=None, pad_edge=False, title="\nservices", title_justify="left",
+                         title_style="bold", header_style="dim")
+        for column in ("name", "url", "login"):
+            services.add_column(column, no_wrap=True)
+        for service in result["services"]:
+            services.add_row(service["name"], service["url"], _login(sandbox, service))
+        out.print(services)
+    for host_id in result.get("pending_keys", []):
+        out.print(f"[yellow]pending key:[/yellow] {host_id} asks to join and is in no inventory. "
+                  f"It gets nothing. Remove it: ./fleet exec salt -- salt-key -y -d {host_id}")
+
+
+def _login(sandbox, service):
+    """User and password of a page; passwords are shown only where they are fakes in clear."""
+    if not service.get("login"):
+        return "-"
+    path = inventory.TREE / "pillar" / "secrets" / sandbox.level / "secrets.yaml"
+    secrets = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+    password = (secrets or {}).get(service.get("secret"), "")
+    return service["login"] if not password or "BEGIN PGP" in password else (
+        f"{service['login']} / {password}"
+    )
+
+
+def _print_failures(failures):
+    for failure in failures:
+        err.print(f"\n[red]failed[/red] {failure['host']}: {failure['state']}")
+        for line in str(failure["comment"]).strip().splitlines()[:12]:
+            err.print(f"    {line}", markup=False)
+        err.print(f"  [bold]remedy[/bold] {failure['remedy']}")
+
+
+@app.command(context_settings=PASS_THROUGH)
+def exec(  # noqa: A001 - the word users type
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="Id or first label, e.g. db1.")],
+):
+    """
+    Run a command in a host as root; input, output and exit code pass through.
+
+    Example: `./fleet exec db1 -- systemctl status mariadb`
+    """
+    sandbox = _sandbox()
+    found = _running(sandbox, host)
+    command = [word for index, word in enumerate(context.args) if index or word != "--"]
+    if not command:
+        raise FleetError("no command given", f"./fleet exec {host} -- COMMAND")
+    terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else ["-i"]
+    arguments = [*sandbox.podman.command, "exec", *terminal, found.id, *command]
+    os.execvp(arguments[0], arguments)
+
+
+@app.command(context_settings=PASS_THROUGH)
+def ssh(
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="Id or first label, e.g. app1.")],
+):
+    """
+    Log in to a host over SSH as the operator, or run a command so.
+
+    Example: `./fleet ssh app1` or `./fleet ssh app1 -- uptime`
+    """
+    sandbox = _sandbox()
+    found = _running(sandbox, host)
+    config = sandbox.write_ssh_config()
+    command = [word for index, word in enumerate(context.args) if index or word != "--"]
+    os.execvp("ssh", ["ssh", "-F", str(config), found.id, *command])
+
+
+@app.command("ssh-config")
+def ssh_config():
+    """
+    Print an SSH configuration with every running host, for other programs.
+
+    Example: `./fleet ssh-config > /tmp/config; ssh -F /tmp/config db1`
+    """
+    print(_sandbox().write_ssh_config().read_text("utf-8"), end="")
+
+
+@app.command(context_settings=PASS_THROUGH)
+def salt(context: typer.Context):
+    """
+    Run `salt` on the master.
+
+    Example: `./fleet salt 'db*' test.ping`
+    """
+    sandbox = _sandbox()
+    master = _running(sandbox, sandbox.inventory.master.name)
+    terminal = ["-t"] if sys.stdout.isatty() else []
+    arguments = [*sandbox.podman.command, "exec", *terminal, master.id, "salt", *context.args]
+    os.execvp(arguments[0], arguments)
+
+
+@app.command()
+def apply(
+    target: Annotated[
+        str, typer.Argument(help="A host, or a role for all its hosts. Left out: all of the level.")
+    ] = "",
+    test: Annotated[bool, typer.Option("--test", help="Say what would change; change nothing.")]
+    = False,
+):
+    """
+    Ship this clone's tree to the master and run a highstate on some hosts at once.
+
+    No waves and no health gates: those are what `up` is for.
+
+    Example: `./fleet apply memcache` or `./fleet apply app1 --test`
+    """
+    sandbox = _sandbox()
+    _running(sandbox, sandbox.inventory.master.name)
+    with Progress(f"applying {target or LEVEL}") as progress, sandbox.lock(progress.say):
+        results = up.apply(sandbox, target, test, progress)
+    failures = up.print_apply(out, results)
+    _print_failures(failures)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command(context_settings=PASS_THROUGH)
+def logs(
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="Id or first label, e.g. salt.")],
+):
+    """
+    Show a host's journal; further arguments go to journalctl.
+
+    Example: `./fleet logs app1 -f -u nginx`
+    """
+    sandbox = _sandbox()
+    found = sandbox.inventory.find(host)
+    if not sandbox.running(found.id):
+        err.print(f"[yellow]{found.name} does not run; the last words of its console:[/yellow]")
+        done = subprocess.run([*sandbox.podman.command, "logs", "--tail", "200", found.id], check=False)
+        raise typer.Exit(done.returncode)
+    arguments = context.args or ["-n", "200"]
+    os.execvp("podman", [*sandbox.podman.command, "exec", found.id,
+                         "journalctl", "--no-pager", *arguments])
+
+
+@app.command()
+def down(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove hosts, data, keys, network, images and caches.")
+    ] = False,
+):
+    """
+    Stop the level's hosts; their disks stay, and `up` starts them again.
+
+    Example: `./fleet down` or, to leave nothing behind, `./fleet down --purge`
+    """
+    machine.require_root()
+    if "podman" in machine.missing_packages():
+        out.print("nothing to do: podman is not installed, so no sandbox was ever raised here")
+        return
+    sandbox = Sandbox(inventory.load(LEVEL))
+    with Progress(f"stopping {LEVEL}") as progress:
+        with sandbox.lock(progress.say):
+            if not purge:
+                sandbox.stop(progress)
+            inventory_hosts = len(sandbox.containers())
+            if purge:
+                sandbox.purge()
+        if purge:
+            others = up.other_levels(sandbox)
+            if others:
+                progress.say(f"images stay: level {', '.join(others)} uses them")
+            else:
+                image.remove_all(sandbox.podman)
+                up.remove_caches()
+    out.print(f"{LEVEL}: {inventory_hosts} hosts {'removed' if purge else 'stopped'}")
+
+
+@app.command("test", context_settings=PASS_THROUGH)
+def test_(context: typer.Context):
+    """
+    Run the test ladder, or the steps named; after `--` come pytest's own arguments.
+
+    Steps: lint unit data render security (no host needed), apply fleet drills
+    (they raise the sandbox first).
+
+    Example: `./fleet test`, `./fleet test unit render`, `./fleet test unit -- -k hosts`
+    """
+    from tools import ladder
+
+    raise typer.Exit(ladder.run(LEVEL, list(context.args)))
+
+
+def main():
+    """Run the command; every error that a person can mend is one sentence and a remedy."""
+    try:
+        app(prog_name="./fleet")
+    except FleetError as error:
+        err.print(f"[red]fleet:[/red] {error}", markup=True, soft_wrap=True)
+        if error.remedy:
+            err.print(f"[bold]remedy:[/bold] {error.remedy}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("\nfleet: interrupted; run the same command again to go on")
+        sys.exit(130)

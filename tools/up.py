@@ -1,0 +1,278 @@
+"""Raising a level, and saying how it is."""
+
+import json
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from tools import image, machine, tree
+from tools.errors import FleetError
+from tools.master import Master
+from tools.sandbox import LABEL, WORKERS, write_machine_hosts
+
+BOOTSTRAP = "/usr/local/sbin/saltworks-bootstrap"
+SHARED = "/usr/local/share/saltworks"
+
+
+def raise_level(sandbox, progress):
+    """
+    Everything that `./fleet up` does.
+
+    Returns the failures of the orchestration: [{"host", "state", "comment",
+    "remedy"}]; an empty list where every step held.
+    Raises FleetError where something could not be done at all.
+    """
+    machine.check_kernel()
+    machine.check_memory()
+    machine.check_room()
+    built = image.ensure(sandbox.podman, progress.say)
+    sandbox.ensure_network()
+    sandbox.ssh_key()
+    master = Master(sandbox)
+    gone = _remove_gone(sandbox, master, progress)
+    sandbox.boot(built, progress)
+
+    master_name = sandbox.inventory.master.name
+    progress.step(master_name, "tree and master")
+    _prepare(sandbox, sandbox.inventory.master)
+    shipped = master.ship()
+    master.converge_itself(shipped)
+    progress.done(master_name, "master ready")
+    _forget_gone(sandbox, master, gone, progress)
+    _join_all(sandbox, master, progress)
+
+    steps = master.orchestrate("orch.up", progress)
+    sandbox.write_ssh_config()
+    _save_pages(sandbox, master)
+    return failures_of(steps)
+
+
+def _remove_gone(sandbox, master, progress):
+    """Remove the hosts that left the inventory; return their ids."""
+    wanted = {host.id for host in sandbox.inventory.hosts}
+    gone = sorted(set(sandbox.containers()) - wanted)
+    for host_id in gone:
+        progress.say(f"removing {host_id}: it left the inventory")
+        sandbox.remove(host_id)
+    return gone
+
+
+def _forget_gone(sandbox, master, gone, progress):
+    """Delete keys and data of hosts that left; also those that a killed run left behind."""
+    names = sandbox.inventory.names
+    wanted = {host.id for host in sandbox.inventory.hosts}
+    for host_id in sorted(master.keys()["accepted"] - wanted):
+        if host_id in gone or _of_level(host_id, sandbox.level, names):
+            progress.say(f"deleting the key and data of {host_id}")
+            master.forget(host_id)
+
+
+def _of_level(host_id, level, names):
+    from tools.inventory import SITE_HOSTS
+
+    try:
+        return SITE_HOSTS.parse_id(host_id, names)["level"] == level
+    except SITE_HOSTS.HostIdError:
+        return False
+
+
+def _prepare(sandbox, host):
+    """Give a new host this clone's minion files and the operator's SSH key."""
+    public = sandbox.ssh_key().with_suffix(".pub").read_text("ascii")
+    # Before a host has joined, its image may be older than this clone; after
+    # that the states keep these files.
+    script = f"""
+        set -eu
+        install -d -m 0755 /etc/ssh/authorized_keys.d
+        printf '%s' "$1" > /etc/ssh/authorized_keys.d/fleet
+        chmod 0644 /etc/ssh/authorized_keys.d/fleet
+        [ ! -e /etc/salt/minion.d/host.conf ] || exit 0
+        printf '%s' "$2" > {SHARED}/minion/site.conf
+        printf '%s' "$3" > {SHARED}/minion/site_names.yaml
+        {BOOTSTRAP} minion
+    """
+    conf = (tree.TREE / "etc/minion.d/site.conf").read_text("utf-8")
+    sandbox.podman.inside(host.id, "sh", "-c", script, "prepare", public, conf,
+                          image.site_names(tree.TREE))
+
+
+def _join_all(sandbox, master, progress):
+    """Pre-seed both keys of every host: the master knows it, and it knows the master."""
+    master_key = master.public_key()
+    script = f'cat > /run/master.pub && {BOOTSTRAP} join --id "$1" --master "$2" ' \
+             '--master-key /run/master.pub --network "$3"'
+
+    def join(host):
+        _prepare(sandbox, host)
+        key = sandbox.podman.inside(
+            host.id, "sh", "-c", script, "join", host.id, master.id,
+            str(sandbox.inventory.network), stdin=master_key,
+        ).stdout
+        if master.accept(host.id, key):
+            progress.say(f"{host.name}: key accepted")
+
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        list(pool.map(join, sandbox.inventory.hosts))
+
+
+def failures_of(steps):
+    """What failed in an orchestration's steps, with host, state, comment and remedy."""
+    failures = []
+    for step in steps:
+        if step["result"] is not False:
+            continue
+        found = _host_failures(step)
+        if not found and not step["comment"].startswith("One or more requisite failed"):
+            found = [{"host": "salt", "state": step["id"], "comment": step["comment"],
+                      "remedy": "`./fleet up` again; if it stays, `./fleet logs salt`"}]
+        failures += found
+    return failures
+
+
+def _host_failures(step):
+    """Failed states of the hosts inside one failed step."""
+    found = []
+    returned = step["changes"].get("ret", {}) if isinstance(step["changes"], dict) else {}
+    for host_id, states in sorted(returned.items()):
+        name = host_id.split(".")[0]
+        if isinstance(states, dict) and all(isinstance(s, dict) for s in states.values()):
+            for key, state in states.items():
+                comment = str(state.get("comment", ""))
+                if state.get("result") is False and "requisite failed" not in comment:
+                    found.append({
+                        "host": host_id, "state": state.get("__id__", key), "comment": comment,
+                        "remedy": f"correct it, then `./fleet apply {name}`; "
+                                  f"`./fleet logs {name}` has the service's own words",
+                    })
+        elif states is not True and not isinstance(states, dict):
+            found.append({
+                "host": host_id, "state": step["id"], "comment": _text(states),
+                "remedy": f"correct what it names, then `./fleet apply {name}`",
+            })
+    return found
+
+
+def _text(value):
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _save_pages(sandbox, master):
+    answer = master.salt("-L", master.id, "site_pages.listed").get(master.id)
+    pages = answer if isinstance(answer, list) else []
+    (sandbox.state / "pages.json").write_text(json.dumps(pages), encoding="utf-8")
+    there = sandbox.containers()
+    frontends = [host for host in sandbox.inventory.hosts if host.roles[0] == "frontend"]
+    names = sorted({page["url"].split("/")[2] for page in pages})
+    if frontends and names:
+        address = there[frontends[0].id]["address"]
+        if write_machine_hosts(sandbox.level, [f"{address} {' '.join(names)}"]):
+            progress_note = f"/etc/hosts of this machine: {', '.join(names)} is {address}"
+            print(progress_note)
+
+
+def status(sandbox):
+    """
+    How the level is.
+
+    Returns {"level", "hosts": [{"id", "roles", "address", "state", "failed",
+    "changed"}], "services": [{"name", "url", "login", "secret"}],
+    "pending_keys": [id]}. State is ok, failed, down or pending; the counts are
+    those of the last highstate, None where there was none.
+    """
+    there = sandbox.containers()
+    master = Master(sandbox)
+    up_ids = [host.id for host in sandbox.inventory.hosts if there.get(host.id, {}).get("running")]
+    outcomes, pending = {}, []
+    if master.id in up_ids:
+        outcomes = master.last_highstates(up_ids)
+        pending = sorted(master.keys()["pending"])
+    hosts = []
+    for host in sandbox.inventory.hosts:
+        outcome = outcomes.get(host.id)
+        if host.id not in there:
+            state = "pending"
+        elif host.id not in up_ids or host.id not in outcomes:
+            state = "down"
+        elif outcome is None:
+            state = "pending"
+        else:
+            state = "failed" if outcome["failed"] else "ok"
+        hosts.append({
+            "id": host.id,
+            "roles": list(host.roles),
+            "address": there.get(host.id, {}).get("address"),
+            "state": state,
+            "failed": outcome["failed"] if outcome else None,
+            "changed": outcome["changed"] if outcome else None,
+        })
+    path = sandbox.state / "pages.json"
+    services = json.loads(path.read_text("utf-8")) if path.exists() else []
+    return {"level": sandbox.level, "hosts": hosts, "services": services, "pending_keys": pending}
+
+
+def apply(sandbox, target, test, progress):
+    """
+    Ship the tree and run a highstate on the hosts of a target at once.
+
+    target
+        A host's id or first label, a role, or nothing for all hosts.
+
+    Returns {host id: its states, or what it said instead}.
+    """
+    roles = sandbox.inventory.names["roles"]
+    if not target:
+        hosts = sandbox.inventory.hosts
+    elif target in roles and target not in {host.name for host in sandbox.inventory.hosts}:
+        hosts = [host for host in sandbox.inventory.hosts if target in host.roles]
+    else:
+        hosts = [sandbox.inventory.find(target)]
+    ids = [host.id for host in hosts]
+    if not ids:
+        raise FleetError(f"no host of role {target} in this level", "see `./fleet status`")
+    master = Master(sandbox)
+    for host in hosts:
+        progress.step(host.name, "highstate")
+    if master.ship():
+        master.converge_itself(True)
+        master.salt("-L", ",".join(ids), "saltutil.sync_all", timeout=120)
+    answers = master.salt("--timeout=600", "-L", ",".join(ids), "state.highstate",
+                          *(["test=True"] if test else []), timeout=1800)
+    for host in hosts:
+        progress.done(host.name, "answered" if host.id in answers else "[red]no answer[/red]")
+        answers.setdefault(host.id, "no answer from the minion")
+    return answers
+
+
+def print_apply(console, results):
+    """Print what a highstate changed on each host; return its failures."""
+    failures = []
+    for host_id, states in sorted(results.items()):
+        step = {"id": "highstate", "changes": {"ret": {host_id: states}}}
+        failures += _host_failures(step)
+        if not isinstance(states, dict):
+            console.print(f"{host_id}: [red]did not run[/red]")
+            continue
+        changed = [state for state in states.values() if state.get("changes")
+                   or state.get("result") is None]
+        console.print(f"{host_id}: {len(states)} states, {len(changed)} changed")
+        for state in sorted(changed, key=lambda item: item.get("__run_num__", 0)):
+            mark = "would change" if state.get("result") is None else "changed"
+            console.print(f"    {mark} {state.get('__id__')}", markup=False)
+    return failures
+
+
+def other_levels(sandbox):
+    """Levels other than this one that have containers on this machine."""
+    found = sandbox.podman.json("ps", "--all", "--filter", f"label={LABEL}", "--format", "json")
+    return sorted({entry["Labels"][LABEL] for entry in found or []} - {sandbox.level})
+
+
+def remove_caches():
+    """Remove what was kept to be quick: logs of builds and unused environments."""
+    log = machine.CACHE / "image.log"
+    log.unlink(missing_ok=True)
+    for path in (machine.STATE,):
+        if path.is_dir() and not any(path.iterdir()):
+            shutil.rmtree(path)
+    subprocess.run(["podman", "image", "prune", "--force", "--filter", "label=saltworks=image"],
+                   capture_output=True, check=False)

@@ -1,0 +1,5 @@
+# Role redis: a keystore in memory, redis protocol.
+# Owner: platform
+include:
+  - base
+  - redis

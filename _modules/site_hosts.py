@@ -266,16 +266,7 @@ def peers(*roles, minimum=None):
         minimum = _needed(wanted)
     level = parse()["level"]
 
-    found = []
-    for host_id, address_ in (__salt__["mine.get"]("*", MINE_ALIAS) or {}).items():
-        try:
-            host = parse_id(host_id, known)
-        except HostIdError:
-            continue
-        if host["level"] == level and set(wanted) <= set(host["roles"]) and address_:
-            found.append(dict(host, address=str(ipaddress.ip_address(address_))))
-    found.sort(key=sort_key)
-
+    found = [host for host in _mined(known, level) if set(wanted) <= set(host["roles"])]
     if len(found) < minimum:
         raise CommandExecutionError(
             f"{len(found)} hosts with the role {'-'.join(wanted)} are known in level {level}, "
@@ -285,9 +276,49 @@ def peers(*roles, minimum=None):
     return [{key: host[key] for key in ("id", "name", "address")} for host in found]
 
 
+def _mined(known, level):
+    """The hosts of a level that the mine knows, parsed, with ``address``, sorted."""
+    found = []
+    for host_id, address_ in (__salt__["mine.get"]("*", MINE_ALIAS) or {}).items():
+        try:
+            host = parse_id(host_id, known)
+        except HostIdError:
+            continue
+        if host["level"] == level and address_:
+            found.append(dict(host, address=str(ipaddress.ip_address(address_))))
+    return sorted(found, key=sort_key)
+
+
+def everyone():
+    """
+    Every host of the own level, this one among them, with its address.
+
+    Returns ``[{"id", "name", "address"}, …]``, sorted by role and index.
+
+    Raises CommandExecutionError where the mine does not know this host itself:
+    then it is not filled yet, and would name too few.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_hosts.everyone
+    """
+    own = parse()
+    found = _mined(registry(), own["level"])
+    if own["id"] not in [host["id"] for host in found]:
+        raise CommandExecutionError(
+            f"the mine does not know this host, {own['id']}, so it cannot be complete. "
+            "Remedy: `salt '*' mine.update` on the master"
+        )
+    return [{key: host[key] for key in ("id", "name", "address")} for host in found]
+
+
 def accepted(keys="/etc/salt/pki/master/minions", roles=None):
     """
     The hosts of the own level whose keys the master has accepted. On the master only.
+
+    Unlike the mine it knows a host before that host has ever said anything.
 
     keys
         The folder with the accepted keys.
@@ -306,16 +337,13 @@ def accepted(keys="/etc/salt/pki/master/minions", roles=None):
 
         salt-call site_hosts.accepted roles=db
     """
-    folder = Path(keys)
-    if not folder.is_dir():
-        raise CommandExecutionError(f"{keys} does not exist: ask the master, not a minion")
     known = registry()
     # An orchestration runs under the master's own name.
     level = parse_id(__opts__["id"].removesuffix("_master"), known)["level"]
     found = []
-    for path in folder.iterdir():
+    for host_id in __salt__["site_keys.accepted"](keys):
         try:
-            host = parse_id(path.name, known)
+            host = parse_id(host_id, known)
         except HostIdError:
             continue
         if host["level"] == level and set(roles.split("-") if roles else ()) <= set(host["roles"]):

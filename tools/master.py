@@ -1,6 +1,7 @@
 """The master of a sandbox: the tree, the keys, orchestrations, and what it knows of hosts."""
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ from tools.errors import FleetError
 KEYS = "/etc/salt/pki/master"
 ORCHESTRATION_OUTPUT = "/var/cache/salt/master/orchestration.json"
 READY_SECONDS = 60
+DETAIL_SECONDS = 4
 
 
 class Master:
@@ -138,8 +140,14 @@ class Master:
              "state.event", "pretty=False"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
         )
-        reader = threading.Thread(target=_follow, args=(watcher.stdout, names, progress), daemon=True)
-        reader.start()
+        working = set()
+        ended = threading.Event()
+        threads = [
+            threading.Thread(target=_follow, args=(watcher.stdout, names, working, progress), daemon=True),
+            threading.Thread(target=self._details, args=(names, working, ended, progress), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         try:
             arguments = ["saltenv=base"]
             if pillar:
@@ -147,6 +155,7 @@ class Master:
             done = self.inside("salt-run", "--out=json", "--log-level=error", "state.orchestrate",
                                name, *arguments, check=False)
         finally:
+            ended.set()
             watcher.terminate()
             self.inside("pkill", "-f", "salt-run.*state[.]event", check=False)
         start = done.stdout.find("{\n")
@@ -156,7 +165,7 @@ class Master:
             if not isinstance(states, dict):
                 raise ValueError(states)
         except (ValueError, KeyError, StopIteration) as error:
-            said = (done.stdout + done.stderr).strip()[-3000:]
+            said = _last_words(done.stdout + done.stderr)
             raise FleetError(f"the orchestration {name} did not run:\n{said}",
                              "correct what it names, then run again") from error
         steps = sorted(states.values(), key=lambda state: state.get("__run_num__", 0))
@@ -172,7 +181,24 @@ class Master:
         ]
 
 
-def _follow(stream, names, progress):
+    def _details(self, names, working, ended, progress):
+        """Every few seconds, say which state each working host is at, from its minion's log."""
+        script = "tail -c 20000 /var/log/salt/minion | grep -o 'Running state .*' | tail -n 1"
+        while not ended.wait(DETAIL_SECONDS):
+            for host_id in sorted(working):
+                said = self.podman.inside(host_id, "sh", "-c", script, check=False).stdout
+                found = re.search(r"Running state \[(.+)\] at time", said)
+                if found and host_id in working:
+                    progress.step(names[host_id], f"highstate: {found[1]}", fresh=False)
+
+
+def _last_words(text):
+    """The part of Salt's output that says what is wrong, without its tracebacks."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("  ", "unclosed"))]
+    return "\n".join(lines[-20:])
+
+
+def _follow(stream, names, working, progress):
     """Turn the master's events into progress."""
     for line in stream:
         tag, _, text = line.partition("\t")
@@ -183,21 +209,15 @@ def _follow(stream, names, progress):
             data = json.loads(text)
         except ValueError:
             continue
+        if data.get("fun") not in ("state.highstate", "state.apply"):
+            continue
         if parts[3] == "new":
-            for host_id in data.get("minions", []):
-                if host_id in names and data.get("fun") in ("state.highstate", "state.apply"):
-                    progress.step(names[host_id], data["fun"].replace("state.", ""))
-        elif parts[3] == "prog" and len(parts) > 4 and parts[4] in names:
-            state = data.get("data", {}).get("ret", {})
-            total = data.get("data", {}).get("len", "?")
-            progress.step(
-                names[parts[4]],
-                f"{state.get('__run_num__', 0) + 1}/{total} {state.get('__id__', '')}",
-                fresh=False,
-            )
+            for host_id in set(data.get("minions", [])) & set(names):
+                working.add(host_id)
+                progress.step(names[host_id], data["fun"].replace("state.", ""))
         elif parts[3] == "ret" and len(parts) > 4 and parts[4] in names:
-            if data.get("fun") in ("state.highstate", "state.apply"):
-                progress.done(names[parts[4]], _outcome(data.get("return")))
+            working.discard(parts[4])
+            progress.done(names[parts[4]], _outcome(data.get("return")))
 
 
 def _outcome(states):

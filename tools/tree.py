@@ -4,6 +4,7 @@ import hashlib
 import io
 import subprocess
 import tarfile
+import time
 
 from tools.errors import FleetError
 from tools.inventory import TREE
@@ -43,6 +44,7 @@ def pack():
                     names[f"{name}/{inner.relative_to(path.resolve())}"] = inner
         else:
             names[name] = path
+    now = int(time.time())
     digest = hashlib.sha256()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -51,7 +53,8 @@ def pack():
             mode = 0o755 if path.resolve().stat().st_mode & 0o100 else 0o644
             digest.update(f"{name}\0{mode}\0".encode() + content)
             member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), mode
+            # The master remembers a file's hash by its mtime: each release has a new one.
+            member.size, member.mode, member.mtime = len(content), mode, now
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue(), digest.hexdigest()[:16]
 

@@ -1,4 +1,5 @@
 # Role salt: the master of a level.
 # Owner: platform
 include:
+  - salt-minion
   - salt-master

@@ -289,9 +289,12 @@ def _mined(known, level):
     return sorted(found, key=sort_key)
 
 
-def everyone():
+def everyone(complete=True):
     """
     Every host of the own level, this one among them, with its address.
+
+    complete
+        False takes what the mine knows so far, be it nobody.
 
     Returns ``[{"id", "name", "address"}, …]``, sorted by role and index.
 
@@ -306,7 +309,7 @@ def everyone():
     """
     own = parse()
     found = _mined(registry(), own["level"])
-    if own["id"] not in [host["id"] for host in found]:
+    if complete and own["id"] not in [host["id"] for host in found]:
         raise CommandExecutionError(
             f"the mine does not know this host, {own['id']}, so it cannot be complete. "
             "Remedy: `salt '*' mine.update` on the master"

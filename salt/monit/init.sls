@@ -1,0 +1,45 @@
+{%- import_yaml "monit/defaults.yaml" as defaults %}
+{%- set monit = salt["slsutil.merge"](defaults, pillar.get("monit", {})) %}
+
+# logrotate turns the log by the rule that Debian's package of monit brings.
+monit-packages:
+  pkg.installed:
+    - pkgs: [monit, logrotate, python3]
+
+monit-resolver-check:
+  file.managed:
+    - name: /usr/local/lib/saltworks/check-resolver
+    - source: salt://monit/files/check-resolver.py
+    - makedirs: True
+    - user: root
+    - group: root
+    - mode: "0755"
+    - require:
+      - pkg: monit-packages
+
+monit-config:
+  file.managed:
+    - name: /etc/monit/monitrc
+    - source: salt://monit/templates/monitrc.j2
+    - template: jinja
+    - context: {{ {
+        "monit": monit,
+        "address": salt["site_hosts.address"](),
+        "host_id": opts["id"],
+        "services": salt["site_registry.services"](),
+      } | json }}
+    - user: root
+    - group: root
+    - mode: "0600"
+    - check_cmd: /usr/bin/monit -t -c
+    - require:
+      - pkg: monit-packages
+      - file: monit-resolver-check
+
+monit-service:
+  service.running:
+    - name: monit
+    - enable: True
+    - reload: True
+    - watch:
+      - file: monit-config

@@ -1,0 +1,67 @@
+"""Fixtures of every step that works on hosts."""
+
+import subprocess
+
+import pytest
+
+from tests.support.hosts import LEVEL, Fleet
+from tools.inventory import TREE
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--fleet-ssh-config",
+        help="SSH configuration that names the hosts; left out, the sandbox's own",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "role(name): run once for each host of that role")
+
+
+def _fleet(config):
+    """The fleet under test, opened once a run."""
+    if not hasattr(config, "saltworks_fleet"):
+        path = config.getoption("--fleet-ssh-config")
+        if not path:
+            subprocess.run(
+                [str(TREE / "fleet"), "--level", LEVEL, "ssh-config"],
+                check=True, capture_output=True,
+            )
+            path = f"/var/lib/saltworks/{LEVEL}/ssh/config"
+        config.saltworks_fleet = Fleet(path)
+    return config.saltworks_fleet
+
+
+@pytest.fixture(scope="session")
+def fleet(request):
+    """The hosts of the level under test."""
+    return _fleet(request.config)
+
+
+@pytest.fixture
+def host(request, fleet):
+    """One host: a test that takes it runs for every host of its ``role`` mark, or for all."""
+    return fleet.host(request.param)
+
+
+def pytest_generate_tests(metafunc):
+    if "host" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("role")
+    wanted = set(mark.args[0].split("-")) if mark else set()
+    names = [
+        member.name
+        for member in _fleet(metafunc.config).members
+        if wanted <= set(member.roles)
+    ]
+    metafunc.parametrize("host", names, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """The sandbox as containers: for drills that stop, kill and start hosts."""
+    from tools import inventory
+    from tools.sandbox import Sandbox
+
+    return Sandbox(inventory.load(LEVEL))

@@ -1,0 +1,74 @@
+"""
+The hosts of a level, for tests: known by id and role, reached over SSH.
+
+Nothing here knows whether a host is a container, a virtual machine or a real
+one: the SSH configuration says how it is reached.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import testinfra
+
+from tools import inventory
+
+LEVEL = os.environ.get("FLEET_LEVEL", "sandbox")
+
+
+class Fleet:
+    """
+    The hosts of a level that an SSH configuration names.
+
+    ssh_config
+        Path of the configuration; hosts of the inventory that do not stand in
+        it (a smaller fleet, as Vagrant boots it) are left out.
+    """
+
+    def __init__(self, ssh_config):
+        self.ssh_config = Path(ssh_config)
+        words = self.ssh_config.read_text("utf-8").split()
+        self.inventory = inventory.load(LEVEL)
+        self.members = [
+            host for host in self.inventory.hosts if host.id in words or host.name in words
+        ]
+        self._open = {}
+
+    def with_role(self, role=None):
+        """
+        The hosts that have all of these roles, in order: testinfra hosts.
+
+        role
+            ``"db"``, ``"memcache-sessions"``, or None for every host.
+        """
+        wanted = set(role.split("-")) if role else set()
+        return [self.host(host.name) for host in self.members if wanted <= set(host.roles)]
+
+    def host(self, name):
+        """One host by id or first label, as a testinfra host that acts as root."""
+        found = self.inventory.find(name)
+        if found.id not in self._open:
+            opened = testinfra.get_host(
+                f"ssh://{found.id}", ssh_config=str(self.ssh_config), sudo=True
+            )
+            opened.name, opened.id, opened.roles = found.name, found.id, found.roles
+            self._open[found.id] = opened
+        return self._open[found.id]
+
+    def shell(self, name, command, stdin=None, seconds=60):
+        """
+        Run a shell command on a host as root; return its CompletedProcess.
+
+        For what testinfra has no word for: standard input, time limits.
+        """
+        return subprocess.run(
+            ["ssh", "-F", str(self.ssh_config), self.inventory.find(name).id, "sudo", "sh", "-c",
+             "'" + command.replace("'", "'\\''") + "'"],
+            input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=seconds, check=False,
+        )
+
+    def address(self, name):
+        """The internal address of a host."""
+        done = self.shell(name, "salt-call --local --out=txt site_hosts.address")
+        return done.stdout.split()[-1]

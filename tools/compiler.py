@@ -10,6 +10,7 @@ the whole process, and what one host left there must not reach the next.
 """
 
 import hashlib
+import json
 import multiprocessing
 import os
 import re
@@ -217,11 +218,13 @@ def compile_host(tree, host_id, pillar_only=False):
         the compiled pillar
 
     ``states``
-        ``[{"id", "function", "sls", "name"}, …]`` in the order of running
+        ``[{"id", "function", "sls", "name", "arguments"}, …]`` in the order of
+        running; the arguments may hold secrets
 
     ``files``
-        ``{path: {"text", "mode", "user", "group", "state", "source"}}`` of every
-        file whose content is known offline; text is None where it is not UTF-8
+        ``{path: {"text", "mode", "user", "group", "state", "source", "template"}}``
+        of every file whose content is known offline; text is None where it is not
+        UTF-8
     """
     workdir = Path(tempfile.mkdtemp(prefix="saltworks-compile-"))
     try:
@@ -249,7 +252,7 @@ class _Host:
         if opts is None:
             return self.result
         pillar = self.pillar(opts)
-        self.result["pillar"] = pillar
+        self.result["pillar"] = _plain(pillar)
         if "_errors" in pillar or pillar_only:
             return self.result
         self.states(opts, pillar)
@@ -350,6 +353,7 @@ class _Host:
 
     def pillar(self, opts):
         import salt.pillar
+        import salt.utils.data
 
         try:
             # A copy: rendering pillar must leave nothing behind in the minion's options.
@@ -359,6 +363,8 @@ class _Host:
         except Exception as error:  # whatever it is, it is what is wrong with the tree
             self.problem(f"pillar of {self.id}", error, "mend the pillar file that it names")
             return {"_errors": [str(error)]}
+        # The wire between master and minion turns bytes into text, so do it here.
+        pillar = salt.utils.data.decode(pillar, to_str=True)
         for error in pillar.get("_errors", []):
             self.problem(
                 f"pillar of {self.id} ({_pillar_file(error)})",
@@ -408,10 +414,10 @@ class _Host:
 
     def sls_file(self, error):
         """The file that an error of Salt's speaks of, as far as it says."""
-        found = re.search(r"base:([\w.-]+)|SLS '?([\w.-]+)'?|sls found for '([\w.-]+)'", str(error))
+        found = re.search(r"(?:SLS|for) '?(?:base:)?([\w.-]+)", str(error))
         if not found:
             return f"salt/ ({self.id})"
-        return self.file_of(next(group for group in found.groups() if group))
+        return self.file_of(found.group(1))
 
     def file_of(self, sls):
         stem = Path("salt", *sls.split("."))
@@ -428,7 +434,9 @@ class _Chunks:
         import salt.loader
         import salt.state
         import salt.utils.args
+        import salt.utils.data
 
+        self.traverse = salt.utils.data.traverse_dict_and_list
         self.host = host
         self.argspec = salt.utils.args.get_function_argspec
         self.internal = salt.state.STATE_INTERNAL_KEYWORDS | {
@@ -457,6 +465,13 @@ class _Chunks:
                 "function": function,
                 "sls": chunk["__sls__"],
                 "name": chunk["name"],
+                "arguments": _plain(
+                    {
+                        key: value
+                        for key, value in chunk.items()
+                        if key not in ("state", "fun", "name", "order") and not key.startswith("__")
+                    }
+                ),
             }
         )
         code = self.function(function)
@@ -526,7 +541,7 @@ class _Chunks:
                 return
             text = self.render(where, state_id, chunk, local[0])
         elif "contents_pillar" in chunk:
-            text = self.functions["pillar.get"](chunk["contents_pillar"], None)
+            text = self.traverse(self.host.result["pillar"], chunk["contents_pillar"], None)
             if text is None:
                 self.host.problem(
                     f"{where}: {state_id}",
@@ -615,6 +630,11 @@ def _text(path):
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return _BINARY
+
+
+def _plain(data):
+    """The same data in Python's own types, whatever Salt made of them."""
+    return json.loads(json.dumps(data, default=str))
 
 
 def _pillar_file(error):

@@ -21,8 +21,9 @@ STEPS = OFFLINE + ON_HOSTS
 _EXTRA = {
     "unit": ["--cov", "--cov-report=term-missing:skip-covered"],
 }
-# Hosts are one shared thing: those steps run alone, test after test.
-_PARALLEL = {"render", "data"}
+# Hosts are one shared thing: those steps run alone, test after test. Data and render
+# compile the whole fleet once, with as many processes as there are processors.
+_PARALLEL = {"lint", "unit"}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 

@@ -1,0 +1,117 @@
+"""What is asked of compiled hosts; each rule returns a list of problems."""
+
+import re
+
+from tools import compiler
+
+MASK = "****"
+PRIVATE_MODES = {"0400", "0440", "0600", "0640", "0660", "0700", "0710", "0750"}
+SHORTEST = 8
+
+# Where the program can check a file, the state must let it: path -> the program.
+CHECKED = {
+    r"/etc/haproxy/haproxy\.cfg": "haproxy -c",
+    r"/etc/monit/monitrc": "monit -t",
+    r"/etc/nftables\.conf": "nft -c",
+    r"/etc/nginx/nginx\.conf": "nginx -t",
+    r"/etc/nutcracker/nutcracker\.yml": "nutcracker -t",
+    r"/etc/sudoers\.d/.*": "visudo -c",
+    r"/etc/varnish/.*\.vcl": "varnishd -C",
+}
+
+
+def secrets_of_host(result, values):
+    """``{name: value}`` of what must stay secret on this host, its own key included."""
+    secrets = {name: value for name, value in values.items() if len(value) >= SHORTEST}
+    key = (result["pillar"].get("tls") or {}).get("host.key")
+    if key:
+        secrets["tls:host.key"] = key.strip()
+    return secrets
+
+
+def arguments_of(result):
+    """``{state id: arguments}``."""
+    return {state["id"]: state["arguments"] for state in result["states"]}
+
+
+def masked(result):
+    """Files in which Salt's mask stands instead of a value."""
+    return [
+        f"{result['id']}: {path} (state {file['state']}) holds a masked value. Cure: read pillar "
+        "by __pillar__ or an argument, not by __salt__['pillar.get']"
+        for path, file in result["files"].items()
+        if MASK in (file["text"] or "")
+    ]
+
+
+def encrypted(result):
+    """Files in which a secret stands still encrypted."""
+    return [
+        f"{result['id']}: {path} (state {file['state']}) holds an encrypted value. Cure: begin the "
+        "pillar file with #!jinja|yaml|gpg"
+        for path, file in result["files"].items()
+        if compiler.PGP_BLOCK in (file["text"] or "")
+    ]
+
+
+def strangers(result, level, domains):
+    """
+    Files that name another level or its public domain.
+
+    domains
+        ``{level: public domain}``.
+    """
+    problems = []
+    for other, domain in domains.items():
+        if other == level:
+            continue
+        names = re.compile(rf"[.-]{re.escape(other)}\.wpd\.internal|(?<![\w-]){re.escape(domain)}")
+        for path, file in result["files"].items():
+            found = names.search(file["text"] or "")
+            if found:
+                problems.append(
+                    f"{result['id']}: {path} (state {file['state']}) names '{found.group()}' of "
+                    f"level {other}. Cure: take the name from pillar site:domain or site_hosts"
+                )
+    return problems
+
+
+def open_secrets(result, values):
+    """Secrets in files that others may read, in diffs, in names and in commands."""
+    problems = []
+    secrets = secrets_of_host(result, values)
+    arguments = arguments_of(result)
+    for path, file in result["files"].items():
+        held = [name for name, value in secrets.items() if value in (file["text"] or "")]
+        if not held:
+            continue
+        where = f"{result['id']}: {path} (state {file['state']}) holds {', '.join(held)}"
+        if file["mode"] not in PRIVATE_MODES:
+            problems.append(f'{where} and has mode {file["mode"]}. Cure: mode "0600" or "0640"')
+        given = arguments.get(file["state"], {})
+        if given.get("show_changes") is not False and given.get("no_log") is not True:
+            problems.append(f"{where} and shows its changes. Cure: show_changes: False")
+    for state in result["states"]:
+        said = [state["name"]]
+        if state["function"].startswith("cmd."):
+            said += [state["arguments"].get(key) for key in ("unless", "onlyif", "creates", "args")]
+            said += [state["arguments"].get("check_cmd")]
+        for name, value in secrets.items():
+            if any(value in str(part) for part in said):
+                problems.append(
+                    f"{result['id']}: state {state['id']} has {name} in a command or a name, and "
+                    "so in a process list or a log. Cure: hand it over by a file or stdin"
+                )
+    return problems
+
+
+def unchecked(result):
+    """Files that a program could check and that are written without asking it."""
+    arguments = arguments_of(result)
+    return [
+        f"{result['id']}: {path} (state {file['state']}) is not checked before it replaces the old "
+        f"one. Cure: check_cmd with `{program}`"
+        for path, file in result["files"].items()
+        for pattern, program in CHECKED.items()
+        if re.fullmatch(pattern, path) and "check_cmd" not in arguments.get(file["state"], {})
+    ]

@@ -1,0 +1,147 @@
+"""Every host of every level compiles, and every file it gets is as it must be."""
+
+import copy
+
+import pytest
+import yaml
+
+from tests.render import rules
+from tools import compiler
+
+TREE = compiler.OFFLINE.parent.parent
+HOSTS = [
+    (level, host) for level in compiler.levels(TREE) for host in compiler.host_ids(TREE, level)
+]
+
+every_host = pytest.mark.parametrize(("level", "host_id"), HOSTS, ids=[host for _, host in HOSTS])
+
+
+@pytest.fixture(scope="session")
+def domains(compiled):
+    return {
+        level: next(iter(hosts.values()))["pillar"]["site"]["domain"]
+        for level, hosts in compiled.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def values(tree):
+    return {level: compiler.secret_values(tree, level) for level in compiler.levels(tree)}
+
+
+def none(problems):
+    assert not problems, "\n" + "\n".join(problems)
+
+
+@every_host
+def test_the_host_compiles(compiled, level, host_id):
+    none(compiled[level][host_id]["problems"])
+    assert compiled[level][host_id]["states"], f"{host_id} gets no state: see salt/role/"
+
+
+@every_host
+def test_no_masked_and_no_encrypted_value(compiled, level, host_id):
+    result = compiled[level][host_id]
+    none(rules.masked(result) + rules.encrypted(result))
+
+
+@every_host
+def test_no_name_of_another_level(compiled, level, host_id, domains):
+    none(rules.strangers(compiled[level][host_id], level, domains))
+
+
+@every_host
+def test_no_secret_where_others_may_read_it(compiled, level, host_id, values):
+    none(rules.open_secrets(compiled[level][host_id], values[level]))
+
+
+@every_host
+def test_what_can_be_checked_is_checked(compiled, level, host_id):
+    none(rules.unchecked(compiled[level][host_id]))
+
+
+# -- the rules themselves ------------------------------------------------------
+
+VALUES = {"memo-password": "sandbox-only-memo"}
+WELL = {
+    "id": "memo1.sandbox.wpd.internal",
+    "pillar": {"tls": {"host.key": "-----KEY-----\nabcdef\n-----END-----\n"}},
+    "states": [
+        {
+            "id": "memo-config",
+            "function": "file.managed",
+            "name": "/etc/memo.conf",
+            "arguments": {"show_changes": False},
+        },
+        {"id": "memo-run", "function": "cmd.run", "name": "true", "arguments": {"unless": "x"}},
+    ],
+    "files": {
+        "/etc/memo.conf": {
+            "text": "host memo1.sandbox.wpd.internal docs.webplatform.test sandbox-only-memo\n",
+            "mode": "0640",
+            "state": "memo-config",
+        }
+    },
+}
+DOMAINS = {"sandbox": "webplatform.test", "production": "webplatform.org"}
+
+
+def broken(**changes):
+    """A copy of WELL; keys are paths with `__` between their parts."""
+    result = copy.deepcopy(WELL)
+    file = result["files"]["/etc/memo.conf"]
+    state = result["states"][0]
+    for key, value in changes.items():
+        if key == "path":
+            result["files"] = {value: file}
+        elif key in file:
+            file[key] = value
+        elif key == "command":
+            result["states"][1]["name"] = value
+        elif key == "unless":
+            result["states"][1]["arguments"]["unless"] = value
+        else:
+            state["arguments"][key] = value
+    return result
+
+
+def all_rules(result):
+    return (
+        rules.masked(result)
+        + rules.encrypted(result)
+        + rules.strangers(result, "sandbox", DOMAINS)
+        + rules.open_secrets(result, VALUES)
+        + rules.unchecked(result)
+    )
+
+
+def test_the_rules_let_pass_what_is_well():
+    assert all_rules(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": "password **********\n"}, "masked"),
+        ({"text": "-----BEGIN PGP MESSAGE-----"}, "encrypted"),
+        ({"text": "peer memo1.production.wpd.internal"}, "of level production"),
+        ({"text": "peer memo1-production.wpd.internal"}, "of level production"),
+        ({"text": "https://docs.webplatform.org/"}, "of level production"),
+        ({"mode": "0644"}, "has mode 0644"),
+        ({"mode": None}, "has mode None"),
+        ({"show_changes": True}, "shows its changes"),
+        ({"text": "abc -----KEY-----\nabcdef\n-----END-----", "mode": "0644"}, "tls:host.key"),
+        ({"command": "login sandbox-only-memo"}, "process list"),
+        ({"unless": ["test sandbox-only-memo"]}, "process list"),
+        ({"path": "/etc/haproxy/haproxy.cfg"}, "haproxy -c"),
+    ],
+)
+def test_the_rules_refuse(changes, message):
+    problems = all_rules(broken(**changes))
+    assert any(message in problem and "Cure: " in problem for problem in problems), problems
+
+
+def test_domains_are_known(domains, tree):
+    for level, domain in domains.items():
+        written = (tree / f"pillar/level/{level}.sls").read_text(encoding="utf-8")
+        assert yaml.safe_load(written.split("{%", maxsplit=1)[0])["site"]["domain"] == domain

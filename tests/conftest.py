@@ -26,7 +26,8 @@ def _fleet(config):
         if not path:
             subprocess.run(
                 [str(TREE / "fleet"), "--level", LEVEL, "ssh-config"],
-                check=True, capture_output=True,
+                check=True,
+                capture_output=True,
             )
             path = f"/var/lib/saltworks/{LEVEL}/ssh/config"
         config.saltworks_fleet = Fleet(path)
@@ -51,9 +52,7 @@ def pytest_generate_tests(metafunc):
     mark = metafunc.definition.get_closest_marker("role")
     wanted = set(mark.args[0].split("-")) if mark else set()
     names = [
-        member.name
-        for member in _fleet(metafunc.config).members
-        if wanted <= set(member.roles)
+        member.name for member in _fleet(metafunc.config).members if wanted <= set(member.roles)
     ]
     metafunc.parametrize("host", names, indirect=True)
 

@@ -12,7 +12,7 @@ def test_no_unit_failed(host):
 
 def test_highstate_by_salt_call_changes_nothing(host):
     done = host.run("salt-call --out=json --retcode-passthrough state.highstate")
-    states = json.loads(done.stdout[done.stdout.index("{"):])["local"]
+    states = json.loads(done.stdout[done.stdout.index("{") :])["local"]
     assert isinstance(states, dict), states
     changed = [state["__id__"] for state in states.values() if state["changes"]]
     failed = {state["__id__"]: state["comment"] for state in states.values() if not state["result"]}

@@ -62,10 +62,22 @@ class Fleet:
         For what testinfra has no word for: standard input, time limits.
         """
         return subprocess.run(
-            ["ssh", "-F", str(self.ssh_config), self.inventory.find(name).id, "sudo", "sh", "-c",
-             "'" + command.replace("'", "'\\''") + "'"],
-            input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=seconds, check=False,
+            [
+                "ssh",
+                "-F",
+                str(self.ssh_config),
+                self.inventory.find(name).id,
+                "sudo",
+                "sh",
+                "-c",
+                "'" + command.replace("'", "'\\''") + "'",
+            ],
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
 
     def address(self, name):

@@ -290,7 +290,7 @@ def write_machine_hosts(level, lines, path=Path("/etc/hosts")):
     """
     begin, end = f"# saltworks {level} begin", f"# saltworks {level} end"
     old = path.read_text(encoding="utf-8")
-    kept = re.sub(rf"\n?{re.escape(begin)}\n.*?{re.escape(end)}\n", "", old, flags=re.S)
+    kept = re.sub(rf"^{re.escape(begin)}\n.*?{re.escape(end)}\n", "", old, flags=re.S | re.M)
     new = kept
     if lines:
         new = "\n".join([kept.rstrip("\n"), begin, *lines, end, ""])

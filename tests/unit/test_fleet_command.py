@@ -1,0 +1,145 @@
+"""The command ./fleet: what can be known of it without a sandbox."""
+
+import ipaddress
+
+import pytest
+
+from tools import inventory, ladder, machine, sandbox, tree, up
+from tools.errors import FleetError
+
+
+def write_level(tmp_path, text, level="demo"):
+    for folder in ("inventory", "pillar/level"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "pillar/registry.yaml").write_text(
+        (inventory.TREE / "pillar/registry.yaml").read_text("utf-8")
+    )
+    (tmp_path / "pillar/level/demo.sls").write_text("{}\n")
+    (tmp_path / f"inventory/{level}.yaml").write_text(text)
+    return tmp_path
+
+
+def test_inventory_gives_ids_master_first(tmp_path):
+    tree_ = write_level(
+        tmp_path, "level: demo\nnetwork: 10.9.0.0/24\nhosts: {db2: , db10: , db1: , salt: }\n"
+    )
+    found = inventory.load("demo", tree_)
+    assert [host.name for host in found.hosts] == ["salt", "db1", "db2", "db10"]
+    assert found.master.id == "salt.demo.wpd.internal"
+    assert found.network == ipaddress.ip_network("10.9.0.0/24")
+    assert found.find("db1") is found.find("db1.demo.wpd.internal")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("level: demo\nhosts: {salt: , nosuch1: }\n", "no such role 'nosuch1'"),
+        ("level: demo\nhosts: {db1: }\n", "exactly one host with the role salt"),
+        ("level: other\nhosts: {salt: }\n", "level: demo"),
+        ("level: demo\nhost: {salt: }\n", "level and hosts"),
+        ("level: demo\nhosts: {salt: }\nnets: 1\n", "unknown key nets"),
+        ("level: demo\nhosts: {salt: }\nnetwork: 10.1\n", "network"),
+        ("level: [\n", "not YAML"),
+    ],
+)
+def test_a_wrong_inventory_is_refused_by_name(tmp_path, text, word):
+    with pytest.raises(FleetError) as caught:
+        inventory.load("demo", write_level(tmp_path, text))
+    assert "inventory/demo.yaml" in str(caught.value)
+    assert word in f"{caught.value} {caught.value.remedy}"
+    assert caught.value.remedy
+
+
+def test_an_unknown_level_names_the_known_ones():
+    with pytest.raises(FleetError) as caught:
+        inventory.load("qa")
+    assert "production" in caught.value.remedy
+
+
+def test_the_release_has_real_files_and_no_git():
+    import io
+    import tarfile
+
+    content, release = tree.pack()
+    names = {}
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        names = {member.name: member for member in archive}
+    assert "salt/_modules/site_hosts.py" in names
+    assert all(member.isreg() for member in names.values())
+    assert not [name for name in names if name.startswith((".git", "tests", "tools"))]
+    assert tree.pack()[1] == release
+
+
+def test_hosts_block_comes_and_goes_without_a_trace(tmp_path):
+    path = tmp_path / "hosts"
+    path.write_text("127.0.0.1 localhost\n")
+    assert sandbox.write_machine_hosts("demo", ["10.9.0.4 docs.demo.test"], path)
+    assert "10.9.0.4 docs.demo.test" in path.read_text()
+    assert not sandbox.write_machine_hosts("demo", ["10.9.0.4 docs.demo.test"], path)
+    assert sandbox.write_machine_hosts("demo", ["10.9.0.5 docs.demo.test"], path)
+    assert "10.9.0.4" not in path.read_text()
+    assert sandbox.write_machine_hosts("demo", [], path)
+    assert path.read_text() == "127.0.0.1 localhost\n"
+
+
+def test_without_root_it_says_so(monkeypatch):
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
+    with pytest.raises(FleetError, match="root") as caught:
+        machine.require_root()
+    assert "sudo" in caught.value.remedy
+
+
+def test_a_full_disk_is_said_before_anything_is_made(tmp_path):
+    with pytest.raises(FleetError, match="GiB free") as caught:
+        machine.check_room(tmp_path, gib=10**6)
+    assert "--purge" in caught.value.remedy
+
+
+def test_steps_and_pytest_arguments_are_told_apart():
+    assert ladder.split(["render", "unit", "--", "-k", "x"]) == (["unit", "render"], ["-k", "x"])
+    assert ladder.split([]) == (list(ladder.STEPS), [])
+    with pytest.raises(FleetError) as caught:
+        ladder.split(["units"])
+    assert "unit" in caught.value.remedy
+
+
+def test_failures_name_host_state_comment_and_remedy():
+    steps = [
+        {
+            "id": "the keystores are as their names say",
+            "result": False,
+            "comment": "Run failed on minions: memcache-cache1",
+            "seconds": 1.0,
+            "changes": {
+                "ret": {
+                    "memcache-cache1.sandbox.wpd.internal": {
+                        "a": {"__id__": "memcached-config", "result": False, "comment": "no room"},
+                        "b": {"__id__": "memcached-service", "result": False,
+                              "comment": "One or more requisite failed: memcached-config"},
+                        "c": {"__id__": "memcached-packages", "result": True, "comment": ""},
+                    },
+                    "memcache-cache2.sandbox.wpd.internal": ["Rendering SLS failed: 0 hosts"],
+                }
+            },
+        },
+        {"id": "the apps are as their names say", "result": False, "changes": {}, "seconds": 0,
+         "comment": "One or more requisite failed: …"},
+        {"id": "every accepted host answers", "result": False, "changes": {}, "seconds": 0,
+         "comment": "no answer from db3"},
+        {"id": "fine", "result": True, "changes": {}, "seconds": 0, "comment": ""},
+    ]
+    found = up.failures_of(steps)
+    assert [(item["host"].split(".")[0], item["state"]) for item in found] == [
+        ("memcache-cache1", "memcached-config"),
+        ("memcache-cache2", "the keystores are as their names say"),
+        ("salt", "every accepted host answers"),
+    ]
+    assert all(item["remedy"] for item in found)
+    assert found[0]["comment"] == "no room"
+
+
+def test_limits_are_never_higher_than_the_machines(monkeypatch):
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda kind: (100, 200))
+    assert machine.limits() == ["--ulimit", "nofile=200:200", "--ulimit", "nproc=200:200"]
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda kind: (-1, -1))
+    assert machine.limits() == ["--ulimit", "nofile=65536:65536", "--ulimit", "nproc=4096:4096"]

@@ -1,0 +1,28 @@
+"""The pages of a level."""
+
+
+def test_urls_come_from_the_registry_and_the_domain(load):
+    pillar = {
+        "site": {"domain": "webplatform.test"},
+        "registry": {
+            "roles": {
+                "app": {
+                    "pages": [
+                        {"name": "wiki", "host": "docs", "login": "WikiAdmin", "secret": "wiki-admin"}
+                    ]
+                },
+                "www": {"pages": [{"name": "home"}]},
+                "db": {},
+            }
+        },
+    }
+    module = load("_modules/site_pages.py", pillar=pillar)
+    assert module.listed() == [
+        {
+            "name": "wiki",
+            "url": "https://docs.webplatform.test/",
+            "login": "WikiAdmin",
+            "secret": "wiki-admin",
+        },
+        {"name": "home", "url": "https://webplatform.test/", "login": None, "secret": None},
+    ]

@@ -80,8 +80,7 @@ def _pool(name, pool, servers, secrets):
         password = secrets.get(pool["peers"])
         if not isinstance(password, str) or not password:
             raise CommandExecutionError(
-                f"pool '{name}': no password for {pool['peers']}. "
-                "See nutcracker:secrets in pillar"
+                f"pool '{name}': no password for {pool['peers']}. See nutcracker:secrets in pillar"
             )
         made["redis_auth"] = password
     made["servers"] = [

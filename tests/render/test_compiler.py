@@ -110,7 +110,7 @@ def test_what_is_broken_is_refused_with_file_and_cure(small_tree, case):
 
 
 @pytest.mark.parametrize(
-    ("host", "message"),
+    ("host_id", "message"),
     [
         ("memmo1.sandbox.wpd.internal", "known roles: memo"),
         ("memo1.sandbox.example.org", "the domain is 'example.org'"),
@@ -118,8 +118,8 @@ def test_what_is_broken_is_refused_with_file_and_cure(small_tree, case):
         ("memo1", "known levels: sandbox, staging"),
     ],
 )
-def test_wrong_ids_get_nothing(small_tree, host, message):
-    result = compile_one(small_tree, host)
+def test_wrong_ids_get_nothing(small_tree, host_id, message):
+    result = compile_one(small_tree, host_id)
     assert any(message in problem for problem in result["problems"]), "\n".join(result["problems"])
     assert result["states"] == []
     # The stand-in for a certificate is there for any id; a master has none for this one.

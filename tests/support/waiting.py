@@ -26,7 +26,7 @@ def wait_for(condition, seconds, what, interval=0.5):
             last = condition()
             if last:
                 return last, time.monotonic() - started
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the last word
+        except Exception as error:
             last = error
         if time.monotonic() - started > seconds:
             raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")

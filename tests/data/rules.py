@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from tools import compiler, secrets
 from tools.inventory import SITE_HOSTS
 
-PEOPLE = {"site", "operators", "any"}
+PEOPLE = {"site", "network", "operators", "any"}
 
 
 def load(path):
@@ -35,28 +35,51 @@ def schemas(tree):
 def open_schemas(found):
     """Schemas that are wrong, or that let unknown keys pass."""
     problems = []
-
-    def walk(key, part, where):
-        if isinstance(part, list):
-            for number, inner in enumerate(part):
-                walk(key, inner, f"{where}/{number}")
-        if not isinstance(part, dict):
-            return
-        if "properties" in part and "additionalProperties" not in part:
-            problems.append(
-                f"pillar/schema/{key}.yaml: {where or '/'} lets unknown keys pass. "
-                "Cure: additionalProperties: false"
-            )
-        for name, inner in part.items():
-            walk(key, inner, f"{where}/{name}")
-
     for key, schema in found.items():
         try:
             Draft202012Validator.check_schema(schema)
         except Exception as error:
             problems.append(f"pillar/schema/{key}.yaml: no JSON Schema: {error}. Cure: mend it")
-        walk(key, schema, "")
+            continue
+        problems += [
+            f"pillar/schema/{key}.yaml: {where or '/'} lets unknown keys pass. "
+            "Cure: additionalProperties: false"
+            for where in sorted(set(_open_parts(schema, schema, "", False, ())))
+        ]
     return problems
+
+
+# Schemas of the same value, and schemas of what is in it.
+SAME = ("if", "then", "else", "not")
+SAME_LISTS = ("allOf", "anyOf", "oneOf")
+INSIDE = ("items", "additionalProperties", "unevaluatedProperties", "contains")
+INSIDE_MAPS = ("properties", "patternProperties")
+
+
+def _open_parts(part, root, where, closed, seen):
+    """Where in a schema a mapping has known keys and lets others pass."""
+    if not isinstance(part, dict):
+        return
+    shut = [part[key] for key in ("additionalProperties", "unevaluatedProperties") if key in part]
+    closed = closed or any(value is not True for value in shut)
+    if "properties" in part and not closed:
+        yield where
+    reference = part.get("$ref")
+    if reference and reference not in seen:
+        target = root
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+        yield from _open_parts(target, root, reference, closed, (*seen, reference))
+    for key in SAME:
+        yield from _open_parts(part.get(key), root, f"{where}/{key}", closed, seen)
+    for key in SAME_LISTS:
+        for number, inner in enumerate(part.get(key, ())):
+            yield from _open_parts(inner, root, f"{where}/{key}/{number}", closed, seen)
+    for key in INSIDE:
+        yield from _open_parts(part.get(key), root, f"{where}/{key}", False, seen)
+    for key in INSIDE_MAPS:
+        for name, inner in part.get(key, {}).items():
+            yield from _open_parts(inner, root, f"{where}/{key}/{name}", False, seen)
 
 
 def invalid(pillar, host_id, found, complete=False):

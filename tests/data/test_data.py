@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from tests.data import rules
+from tests.support.offline import none
 from tools import compiler
 
 TREE = compiler.OFFLINE.parent.parent
@@ -13,10 +14,6 @@ HOSTS = [
 ]
 
 every_host = pytest.mark.parametrize(("level", "host_id"), HOSTS, ids=[host for _, host in HOSTS])
-
-
-def none(problems):
-    assert not problems, "\n" + "\n".join(problems)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.render import rules
+from tests.support.offline import none
 from tools import compiler
 
 TREE = compiler.OFFLINE.parent.parent
@@ -27,10 +28,6 @@ def domains(compiled):
 @pytest.fixture(scope="session")
 def values(tree):
     return {level: compiler.secret_values(tree, level) for level in compiler.levels(tree)}
-
-
-def none(problems):
-    assert not problems, "\n" + "\n".join(problems)
 
 
 @every_host

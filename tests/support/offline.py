@@ -11,6 +11,12 @@ from tools import compiler
 TREE = Path(__file__).resolve().parents[2]
 
 
+def none(problems):
+    """Fail with the problems, one in a line, where there are any."""
+    if problems:
+        pytest.fail("\n" + "\n".join(problems), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def tree():
     """The repository."""

@@ -114,18 +114,31 @@ def test_failures_name_host_state_comment_and_remedy():
                 "ret": {
                     "memcache-cache1.sandbox.wpd.internal": {
                         "a": {"__id__": "memcached-config", "result": False, "comment": "no room"},
-                        "b": {"__id__": "memcached-service", "result": False,
-                              "comment": "One or more requisite failed: memcached-config"},
+                        "b": {
+                            "__id__": "memcached-service",
+                            "result": False,
+                            "comment": "One or more requisite failed: memcached-config",
+                        },
                         "c": {"__id__": "memcached-packages", "result": True, "comment": ""},
                     },
                     "memcache-cache2.sandbox.wpd.internal": ["Rendering SLS failed: 0 hosts"],
                 }
             },
         },
-        {"id": "the apps are as their names say", "result": False, "changes": {}, "seconds": 0,
-         "comment": "One or more requisite failed: …"},
-        {"id": "every accepted host answers", "result": False, "changes": {}, "seconds": 0,
-         "comment": "no answer from db3"},
+        {
+            "id": "the apps are as their names say",
+            "result": False,
+            "changes": {},
+            "seconds": 0,
+            "comment": "One or more requisite failed: …",
+        },
+        {
+            "id": "every accepted host answers",
+            "result": False,
+            "changes": {},
+            "seconds": 0,
+            "comment": "no answer from db3",
+        },
         {"id": "fine", "result": True, "changes": {}, "seconds": 0, "comment": ""},
     ]
     found = up.failures_of(steps)

@@ -5,8 +5,18 @@ import stat
 import pytest
 
 STATES = {
-    "pkg_|-a_|-a_|-installed": {"__id__": "a", "result": True, "changes": {"x": 1}, "duration": 1500},
-    "file_|-b_|-b_|-managed": {"__id__": "b", "result": False, "changes": {}, "comment": "no source"},
+    "pkg_|-a_|-a_|-installed": {
+        "__id__": "a",
+        "result": True,
+        "changes": {"x": 1},
+        "duration": 1500,
+    },
+    "file_|-b_|-b_|-managed": {
+        "__id__": "b",
+        "result": False,
+        "changes": {},
+        "comment": "no source",
+    },
     "test_|-c_|-c_|-nop": {"__id__": "c", "result": True, "changes": {}},
 }
 
@@ -63,7 +73,8 @@ def test_other_jobs_and_tests_leave_it_alone(minion, changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"fun": "state.apply"}, {"fun_args": ["queue=True"]}, {"fun_args": [{"test": False}]}]
+    "changes",
+    [{"fun": "state.apply"}, {"fun_args": ["queue=True"]}, {"fun_args": [{"test": False}]}],
 )
 def test_every_whole_highstate_counts(minion, changes):
     returner, module = minion

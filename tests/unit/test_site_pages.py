@@ -8,7 +8,12 @@ def test_urls_come_from_the_registry_and_the_domain(load):
             "roles": {
                 "app": {
                     "pages": [
-                        {"name": "wiki", "host": "docs", "login": "WikiAdmin", "secret": "wiki-admin"}
+                        {
+                            "name": "wiki",
+                            "host": "docs",
+                            "login": "WikiAdmin",
+                            "secret": "wiki-admin",
+                        }
                     ]
                 },
                 "www": {"pages": [{"name": "home"}]},

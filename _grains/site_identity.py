@@ -46,7 +46,8 @@ def site():
         return {}
     try:
         names = yaml.safe_load(Path(module.NAMES_FILE).read_text(encoding="utf-8"))
-        host = module.parse_id(__opts__["id"], names)
+        # The master renders orchestrations as a minion of its own, with this suffix.
+        host = module.parse_id(__opts__["id"].removesuffix("_master"), names)
     except (OSError, yaml.YAMLError, module.HostIdError) as error:
         log.error("no site grains: %s", error)
         return {}

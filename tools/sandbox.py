@@ -255,11 +255,7 @@ class Sandbox:
         known, config = [], []
         there = self.containers()
         hosts = [host for host in self.inventory.hosts if there.get(host.id, {}).get("running")]
-        keys = self._each(
-            lambda host: self.podman.inside(
-                host.id, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[:2],
-            hosts,
-        )
+        keys = self._each(lambda host: self._host_key(host.id), hosts)
         for host, host_key in zip(hosts, keys, strict=True):
             address = there[host.id]["address"]
             known.append(f"{host.id},{address} {' '.join(host_key)}")
@@ -277,6 +273,15 @@ class Sandbox:
         path = folder / "config"
         path.write_text("".join(config) + common, encoding="ascii")
         return path
+
+
+    def _host_key(self, host_id):
+        """A host's public SSH key, kept per container: one made anew has a new one."""
+        kept = self.state / "ssh" / f"host-key-{self._podman_id(host_id)[:12]}"
+        if not kept.exists():
+            key = self.podman.inside(host_id, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
+            kept.write_text(key, encoding="ascii")
+        return kept.read_text("ascii").split()[:2]
 
 
 def write_machine_hosts(level, lines, path=Path("/etc/hosts")):

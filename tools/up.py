@@ -30,20 +30,20 @@ def raise_level(sandbox, progress):
     sandbox.ssh_key()
     master = Master(sandbox)
     gone = _remove_gone(sandbox, master, progress)
-    sandbox.boot(built, progress)
+    made = sandbox.boot(built, progress)
 
     master_name = sandbox.inventory.master.name
     progress.step(master_name, "tree and master")
-    _prepare(sandbox, sandbox.inventory.master)
+    _inside(sandbox, sandbox.inventory.master, "")
     shipped = master.ship()
     master.converge_itself(shipped)
     progress.done(master_name, "master ready")
     _forget_gone(sandbox, master, gone, progress)
-    _join_all(sandbox, master, progress)
+    joined = _join_all(sandbox, master, progress)
 
-    steps = master.orchestrate("orch.up", progress)
+    steps = master.orchestrate("orch.up", progress, {"sync": bool(shipped or made or joined)})
     sandbox.write_ssh_config()
-    _save_pages(sandbox, master)
+    _save_pages(sandbox, master, progress)
     return failures_of(steps)
 
 
@@ -76,43 +76,53 @@ def _of_level(host_id, level, names):
         return False
 
 
-def _prepare(sandbox, host):
-    """Give a new host this clone's minion files and the operator's SSH key."""
+# Before a host has joined, its image may be older than this clone; after that
+# the states keep the minion's files.
+_PREPARE = f"""
+set -eu
+if [ ! -e /etc/salt/minion.d/host.conf ]; then
+    install -d -m 0755 /etc/ssh/authorized_keys.d
+    printf '%s' "$1" > /etc/ssh/authorized_keys.d/fleet
+    chmod 0644 /etc/ssh/authorized_keys.d/fleet
+    printf '%s' "$2" > {SHARED}/minion/site.conf
+    printf '%s' "$3" > {SHARED}/minion/site_names.yaml
+    {BOOTSTRAP} minion
+fi
+"""
+_JOIN = f"""
+cat > /run/master.pub
+{BOOTSTRAP} join --id "$4" --master "$5" --master-key /run/master.pub --network "$6"
+"""
+
+
+def _inside(sandbox, host, script, *arguments, stdin=None):
+    """Run a script in a host, after giving it what it needs to become a minion."""
     public = sandbox.ssh_key().with_suffix(".pub").read_text("ascii")
-    # Before a host has joined, its image may be older than this clone; after
-    # that the states keep these files.
-    script = f"""
-        set -eu
-        install -d -m 0755 /etc/ssh/authorized_keys.d
-        printf '%s' "$1" > /etc/ssh/authorized_keys.d/fleet
-        chmod 0644 /etc/ssh/authorized_keys.d/fleet
-        [ ! -e /etc/salt/minion.d/host.conf ] || exit 0
-        printf '%s' "$2" > {SHARED}/minion/site.conf
-        printf '%s' "$3" > {SHARED}/minion/site_names.yaml
-        {BOOTSTRAP} minion
-    """
     conf = (tree.TREE / "etc/minion.d/site.conf").read_text("utf-8")
-    sandbox.podman.inside(host.id, "sh", "-c", script, "prepare", public, conf,
-                          image.site_names(tree.TREE))
+    return sandbox.podman.inside(
+        host.id, "sh", "-c", _PREPARE + script, "prepare", public, conf,
+        image.site_names(tree.TREE), *arguments, stdin=stdin,
+    ).stdout
 
 
 def _join_all(sandbox, master, progress):
-    """Pre-seed both keys of every host: the master knows it, and it knows the master."""
+    """
+    Pre-seed both keys of every host: the master knows it, and it knows the master.
+
+    Returns the names of the hosts whose keys were new.
+    """
     master_key = master.public_key()
-    script = f'cat > /run/master.pub && {BOOTSTRAP} join --id "$1" --master "$2" ' \
-             '--master-key /run/master.pub --network "$3"'
 
     def join(host):
-        _prepare(sandbox, host)
-        key = sandbox.podman.inside(
-            host.id, "sh", "-c", script, "join", host.id, master.id,
-            str(sandbox.inventory.network), stdin=master_key,
-        ).stdout
-        if master.accept(host.id, key):
-            progress.say(f"{host.name}: key accepted")
+        key = _inside(sandbox, host, _JOIN, host.id, master.id, str(sandbox.inventory.network),
+                      stdin=master_key)
+        return host.name if master.accept(host.id, key) else None
 
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        list(pool.map(join, sandbox.inventory.hosts))
+        accepted = [name for name in pool.map(join, sandbox.inventory.hosts) if name]
+    if accepted:
+        progress.say(f"keys accepted: {', '.join(accepted)}")
+    return accepted
 
 
 def failures_of(steps):
@@ -156,7 +166,7 @@ def _text(value):
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _save_pages(sandbox, master):
+def _save_pages(sandbox, master, progress):
     answer = master.salt("-L", master.id, "site_pages.listed").get(master.id)
     pages = answer if isinstance(answer, list) else []
     (sandbox.state / "pages.json").write_text(json.dumps(pages), encoding="utf-8")
@@ -166,8 +176,7 @@ def _save_pages(sandbox, master):
     if frontends and names:
         address = there[frontends[0].id]["address"]
         if write_machine_hosts(sandbox.level, [f"{address} {' '.join(names)}"]):
-            progress_note = f"/etc/hosts of this machine: {', '.join(names)} is {address}"
-            print(progress_note)
+            progress.say(f"/etc/hosts of this machine: {', '.join(names)} is {address}")
 
 
 def status(sandbox):

@@ -3,7 +3,9 @@
 #
 #     salt-run state.orchestrate orch.up
 #
-# Only hosts whose keys are accepted take part.
+# Only hosts whose keys are accepted take part. Where the tree and the hosts are
+# those of the last run, pillar='{"sync": false}' saves giving everybody the
+# site's Python again, which takes longer than the rest.
 {%- set ids = salt["site_hosts.accepted"]() %}
 {%- set master = salt["site_hosts.accepted"](roles="salt") %}
 {%- set waves = [
@@ -25,6 +27,7 @@ every accepted host answers:
         attempts: 4
         interval: 3
 
+{% if pillar.get("sync", True) -%}
 every host has the site's Python:
   salt.function:
     - name: saltutil.sync_all
@@ -32,21 +35,13 @@ every host has the site's Python:
     - tgt_type: list
     - timeout: 60
     - failhard: True
+{%- endif %}
 
 the master has a certificate for every host:
   salt.state:
     - sls: [ca]
     - tgt: {{ master | json }}
     - tgt_type: list
-    - failhard: True
-
-every host knows its pillar:
-  salt.function:
-    - name: saltutil.refresh_pillar
-    - tgt: {{ ids | json }}
-    - tgt_type: list
-    - kwarg:
-        wait: True
     - failhard: True
 
 every host has told its address:

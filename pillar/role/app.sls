@@ -3,6 +3,25 @@
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
 
+# --- the wiki -----------------------------------------------------------------
+nginx:
+  trusted_proxies:
+    roles: [frontend]
+
+php-fpm:
+  pools:
+    wiki: {}
+
+mediawiki:
+  pool: wiki
+  secrets:
+    database: {{ secrets["mariadb-wiki"] | json }}
+    database_admin: {{ secrets["mariadb-wiki-admin"] | json }}
+    sessions: {{ secrets["redis-sessions"] | json }}
+    secret_key: {{ secrets["mediawiki-secret-key"] | json }}
+    upgrade_key: {{ secrets["mediawiki-upgrade-key"] | json }}
+    admin: {{ secrets["mediawiki-admin"] | json }}
+
 # --- keystores -------------------------------------------------------------
 nutcracker:
   pools:

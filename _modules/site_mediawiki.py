@@ -1,0 +1,357 @@
+"""
+What the state of the same name needs to know and to do about a MediaWiki: which
+version the code has, what its database holds, install it, bring it up to date.
+
+The database itself remembers what was last done to it, in MediaWiki's own table
+``updatelog``; so it is true on every host, and after a restore as well.
+"""
+
+import contextlib
+import json
+import re
+import ssl
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from salt.exceptions import CommandExecutionError
+
+try:
+    import pymysql
+except ImportError:
+    pymysql = None
+
+CODE = "/usr/share/mediawiki"
+RECORD = "saltworks"
+BEGUN = "saltworks_installation_begun"
+LOCK = "saltworks-mediawiki"
+SCRIPT_PATH = "/w"
+
+# Brokers cut a connection that is silent for long.
+SILENT_AT_MOST = 10
+
+
+def __virtual__():
+    if pymysql is None:
+        return False, "site_mediawiki: PyMySQL is not installed in Salt's Python"
+    return True
+
+
+def php(value):
+    """
+    Write a value as a PHP literal.
+
+    value
+        A string, number, boolean, None, list or dictionary of such.
+
+    Returns the text; strings in single quotes, so that PHP replaces nothing in them.
+
+    Raises CommandExecutionError for anything else.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mediawiki.php "it's"
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, (list, tuple)):
+        return "[ " + ", ".join(php(item) for item in value) + " ]" if value else "[]"
+    if isinstance(value, dict):
+        pairs = (f"{php(key)} => {php(item)}" for key, item in value.items())
+        return "[ " + ", ".join(pairs) + " ]" if value else "[]"
+    raise CommandExecutionError(f"no PHP literal for a {type(value).__name__}")
+
+
+def version(code=CODE):
+    """
+    The version of the installed code, such as ``1.43.9``.
+
+    code
+        The folder of MediaWiki.
+
+    Returns None where there is none (the package is not installed yet).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mediawiki.version
+    """
+    try:
+        text = Path(code, "includes", "Defines.php").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    found = re.search(r"define\(\s*'MW_VERSION',\s*'([^']+)'\s*\)", text)
+    if not found:
+        raise CommandExecutionError(f"{code}/includes/Defines.php does not say MW_VERSION")
+    return found.group(1)
+
+
+def _numbers(text):
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def needed(holds, code_version, extensions):
+    """
+    Say what the database needs for this code. Pure.
+
+    holds
+        What :py:func:`holds` returns.
+
+    code_version
+        Version of the installed code.
+
+    extensions
+        Names of the extensions that are switched on.
+
+    Returns ``"install"``, ``"update"`` or None. A database that a newer version
+    has updated needs nothing: during a rolling upgrade the last hosts still run
+    older code, and must not turn anything back.
+
+    Raises CommandExecutionError when the tables are not MediaWiki's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mediawiki.needed '{tables: [], record: null}' 1.43.9 '[Cite]'
+    """
+    if not holds["tables"] or BEGUN in holds["tables"]:
+        return "install"
+    if "updatelog" not in holds["tables"]:
+        raise CommandExecutionError(
+            f"the database holds {len(holds['tables'])} tables that are not MediaWiki's "
+            "(there is no updatelog). Remedy: point mediawiki:database:name at an empty database"
+        )
+    record = holds["record"]
+    if record is None:
+        return "update"
+    done, have = _numbers(record["version"]), _numbers(code_version)
+    if have > done or (have == done and set(extensions) - set(record["extensions"])):
+        return "update"
+    return None
+
+
+def _connect(database, wait):
+    """A connection with a verified certificate; tried again for ``wait`` seconds."""
+    try:
+        context = ssl.create_default_context(cafile=database["ca"])
+        password = Path(database["password_file"]).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise CommandExecutionError(f"the database cannot be asked: {error}") from error
+    until = time.monotonic() + wait
+    while True:
+        try:
+            return pymysql.connect(
+                host=database["host"],
+                port=database["port"],
+                user=database["user"],
+                password=password,
+                database=database["name"],
+                ssl=context,
+                connect_timeout=5,
+                autocommit=True,
+            )
+        except pymysql.err.OperationalError as error:
+            if time.monotonic() >= until:
+                raise CommandExecutionError(
+                    f"the database {database['name']} at {database['host']}:{database['port']} "
+                    f"does not let {database['user']} in: {error}"
+                ) from error
+            time.sleep(2)
+
+
+def _holds(cursor):
+    cursor.execute("SHOW TABLES")
+    tables = [_text(row[0]) for row in cursor.fetchall()]
+    record = None
+    if "updatelog" in tables:
+        cursor.execute("SELECT ul_value FROM updatelog WHERE ul_key = %s", (RECORD,))
+        row = cursor.fetchone()
+        record = json.loads(_text(row[0])) if row else None
+    return {"tables": tables, "record": record}
+
+
+def _text(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def holds(database, wait=0):
+    """
+    Ask the database which tables it has, and what was last done to it.
+
+    database
+        ``{"host", "port", "name", "user", "password_file", "ca"}``. The server's
+        certificate is verified with ``ca`` for ``host``.
+
+    wait
+        Seconds to go on trying while the database does not answer.
+
+    Returns ``{"tables": [name, …], "record": None | {"version": str,
+    "extensions": [name, …]}}``.
+
+    Raises CommandExecutionError when the database cannot be asked.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mediawiki.holds '{host: 127.0.0.1, port: 3306, name: wiki, user: wiki_admin, password_file: /etc/mediawiki/secrets/database_admin, ca: /etc/ssl/site/ca.crt}'
+    """
+    connection = _connect(database, wait)
+    try:
+        with connection.cursor() as cursor:
+            return _holds(cursor)
+    finally:
+        connection.close()
+
+
+def bring(name, server, language, extensions, skins, account, account_password_file, database,
+          lock_wait):
+    """
+    Install MediaWiki's tables or bring them up to date, whichever they need.
+
+    Hosts that do this at the same time wait for each other at a lock in the
+    database; the later one asks again and finds nothing left to do. The lock
+    ends with the connection, so a host that dies leaves none behind.
+
+    name, server, language
+        Name of the wiki, its ``https://…`` without a path, and its language.
+
+    extensions, skins
+        Names of what is switched on.
+
+    account, account_password_file
+        The first account, and the file with its password.
+
+    database
+        As for :py:func:`holds`.
+
+    lock_wait
+        Seconds to wait for another host.
+
+    Returns ``"install"``, ``"update"``, or None when another host was faster.
+
+    Raises CommandExecutionError with MediaWiki's own words when it fails.
+
+    CLI Example: none; the state ``site_mediawiki.database_current`` calls it.
+    """
+    code_version = version()
+    connection = _connect(database, 0)
+    try:
+        with connection.cursor() as cursor:
+            _lock(cursor, lock_wait)
+            found = _holds(cursor)
+            task = needed(found, code_version, extensions)
+            if task is None:
+                return None
+            if task == "install":
+                _empty(cursor, found["tables"])
+                with _kept_alive(connection):
+                    _install(name, server, language, extensions, skins, account,
+                             account_password_file, database)
+                cursor.execute(f"DROP TABLE {BEGUN}")
+            else:
+                with _kept_alive(connection):
+                    _run(["update", "--quick"], "update")
+            # The union: a host whose pillar is not up to date yet must not bring
+            # back an update that was done.
+            done = (found["record"] or {}).get("extensions", [])
+            record = {"version": code_version, "extensions": sorted({*done, *extensions})}
+            cursor.execute(
+                "REPLACE INTO updatelog (ul_key, ul_value) VALUES (%s, %s)",
+                (RECORD, json.dumps(record)),
+            )
+            return task
+    finally:
+        connection.close()
+
+
+def _lock(cursor, lock_wait):
+    """Take the lock; short waits, so that the connection is never silent for long."""
+    until = time.monotonic() + lock_wait
+    while True:
+        cursor.execute("SELECT GET_LOCK(%s, %s)", (LOCK, SILENT_AT_MOST))
+        if cursor.fetchone()[0] == 1:
+            return
+        if time.monotonic() >= until:
+            raise CommandExecutionError(
+                f"another host has been installing or updating this wiki for {lock_wait} s"
+            )
+
+
+@contextlib.contextmanager
+def _kept_alive(connection):
+    """Speak on the connection now and then: with it the lock would go."""
+    done = threading.Event()
+
+    def speak():
+        while not done.wait(SILENT_AT_MOST):
+            connection.ping(reconnect=False)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _empty(cursor, tables):
+    """Make ready for an installation: nothing but the mark that it has begun."""
+    # Only that mark leads here with tables: the database was empty when we began.
+    cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+    for table in sorted(tables, key=lambda table: table == BEGUN):
+        cursor.execute(f"DROP TABLE `{table}`")
+    cursor.execute(f"CREATE TABLE {BEGUN} (one INT PRIMARY KEY) ENGINE=InnoDB")
+
+
+def _install(name, server, language, extensions, skins, account, account_password_file, database):
+    # The installer insists on writing settings of its own: nobody reads them.
+    with tempfile.TemporaryDirectory(prefix="mediawiki-install-") as folder:
+        _run(
+            [
+                "install",
+                "--dbtype=mysql",
+                f"--dbserver={database['host']}:{database['port']}",
+                "--dbssl",
+                f"--dbname={database['name']}",
+                f"--dbuser={database['user']}",
+                f"--dbpassfile={database['password_file']}",
+                f"--passfile={account_password_file}",
+                f"--server={server}",
+                f"--scriptpath={SCRIPT_PATH}",
+                f"--lang={language}",
+                f"--extensions={','.join(extensions)}",
+                f"--skins={','.join(skins)}",
+                f"--confpath={folder}",
+                name,
+                account,
+            ],
+            "install",
+            MW_CONFIG_FILE=f"{folder}/LocalSettings.php",
+        )
+
+
+def _run(arguments, task, **environment):
+    result = __salt__["cmd.run_all"](
+        ["php", f"{CODE}/maintenance/run.php", *arguments],
+        python_shell=False,
+        env=environment,
+        cwd="/",
+        timeout=1800,
+        ignore_retcode=True,
+    )
+    if result["retcode"] != 0:
+        said = "\n".join(part for part in (result["stdout"], result["stderr"]) if part)
+        raise CommandExecutionError(f"MediaWiki's {task} failed:\n{said[-4000:]}")

@@ -1,0 +1,148 @@
+{%- import_yaml "nginx/defaults.yaml" as defaults %}
+{%- set nginx = salt["slsutil.merge"](defaults, pillar.get("nginx", {})) %}
+{%- set own_address = salt["site_hosts.address"]() %}
+{%- set proxies = [] %}
+{%- for role in nginx.trusted_proxies.roles %}
+{%-   do proxies.extend(salt["site_hosts.peers"](role, minimum=0) | map(attribute="address")) %}
+{%- endfor %}
+
+{%- if nginx.tls %}
+include:
+  - tls
+{%- endif %}
+
+nginx-packages:
+  pkg.installed:
+    - pkgs: [nginx]
+    - install_recommends: False
+
+nginx-checker:
+  file.managed:
+    - name: /usr/local/sbin/nginx-check-candidate
+    - source: salt://nginx/files/nginx-check-candidate
+    - user: root
+    - group: root
+    - mode: "0755"
+
+nginx-config:
+  file.managed:
+    - name: /etc/nginx/nginx.conf
+    - source: salt://nginx/templates/nginx.conf.j2
+    - template: jinja
+    - context: {{ {"nginx": nginx, "proxies": proxies, "own_address": own_address} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/nginx.conf
+    - require:
+      - pkg: nginx-packages
+      - file: nginx-checker
+{%- if nginx.tls %}
+      - sls: tls
+{%- endif %}
+
+nginx-edge-headers:
+  file.managed:
+    - name: /etc/nginx/snippets/edge-headers.conf
+    - source: salt://nginx/templates/edge-headers.conf.j2
+    - template: jinja
+    - context: {{ {"nginx": nginx} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/snippets/edge-headers.conf
+    - require:
+      - file: nginx-config
+
+nginx-unavailable-page:
+  file.managed:
+    - name: /usr/local/share/nginx/unavailable.html
+    - source: salt://nginx/files/unavailable.html
+    - user: root
+    - group: root
+    - mode: "0644"
+    - makedirs: True
+    - dir_mode: "0755"
+
+# Only what a state requires this folder for stays in it: a site that left the
+# pillar leaves the host, and so does the packager's welcome page.
+nginx-sites:
+  file.directory:
+    - name: /etc/nginx/sites-enabled
+    - user: root
+    - group: root
+    - mode: "0755"
+    - clean: True
+    - require:
+      - pkg: nginx-packages
+
+nginx-default-site:
+  file.managed:
+    - name: /etc/nginx/sites-enabled/00-default.conf
+    - source: salt://nginx/templates/default-site.conf.j2
+    - template: jinja
+    - context: {{ {"nginx": nginx} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/sites-enabled/00-default.conf
+    - require:
+      - file: nginx-config
+      - file: nginx-sites
+
+{%- for name, site in nginx.sites | dictsort %}
+{%-   set upstream = dict({"connect_timeout": 2, "read_timeout": 60}, **site.upstream) %}
+{%-   set servers = salt["site_hosts.peers"](upstream.role) %}
+
+nginx-site-{{ name }}:
+  file.managed:
+    - name: /etc/nginx/sites-enabled/{{ name }}.conf
+    - source: salt://nginx/templates/proxy-site.conf.j2
+    - template: jinja
+    - context: {{ {
+        "nginx": nginx, "name": name, "upstream": upstream, "servers": servers,
+        "host": site.host ~ "." ~ pillar["site"]["domain"],
+        "max_body_size": site.get("max_body_size", nginx.max_body_size),
+      } | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/sites-enabled/{{ name }}.conf
+    - require:
+      - file: nginx-edge-headers
+      - file: nginx-sites
+      - file: nginx-unavailable-page
+    - watch_in:
+      - service: nginx-service
+{%- endfor %}
+
+nginx-unit:
+  file.managed:
+    - name: /etc/systemd/system/nginx.service.d/saltworks.conf
+    - source: salt://nginx/files/nginx.service.conf
+    - user: root
+    - group: root
+    - mode: "0644"
+    - makedirs: True
+
+nginx-unit-reload:
+  cmd.run:
+    - name: systemctl daemon-reload
+    - onchanges:
+      - file: nginx-unit
+
+nginx-service:
+  service.running:
+    - name: nginx
+    - enable: True
+    - reload: True
+    - require:
+      - cmd: nginx-unit-reload
+    - watch:
+      - file: nginx-config
+      - file: nginx-edge-headers
+      - file: nginx-sites
+      - file: nginx-default-site
+{%- if nginx.tls %}
+      - sls: tls
+{%- endif %}

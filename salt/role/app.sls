@@ -1,0 +1,11 @@
+# Role app: the wiki, MediaWiki on php-fpm.
+# Owner: apps
+# The brokers come first: the wiki's installation talks to the database.
+include:
+  - base
+  - tls
+  - haproxy
+  - nutcracker
+  - nginx
+  - php-fpm
+  - mediawiki

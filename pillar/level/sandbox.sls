@@ -4,3 +4,7 @@ site:
 
 nftables:
   operators: [gateway]
+
+php-fpm:
+  # A host of the sandbox sees the memory of the whole machine.
+  memory_mb: 1024

@@ -1,3 +1,6 @@
 site:
   level: staging
   domain: webplatformstaging.org
+
+nginx:
+  hsts_max_age: 86400

@@ -164,8 +164,7 @@ mediawiki-nginx-site:
     - require:
       - pkg: mediawiki-packages
       - file: mediawiki-site-files
-      - file: nginx-config
-      - file: nginx-sites
+      - file: nginx-default-site
     - watch_in:
       - service: nginx-service
 

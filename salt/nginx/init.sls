@@ -64,15 +64,10 @@ nginx-unavailable-page:
     - makedirs: True
     - dir_mode: "0755"
 
-# Only what a state requires this folder for stays in it: a site that left the
-# pillar leaves the host, and so does the packager's welcome page.
-nginx-sites:
-  file.directory:
-    - name: /etc/nginx/sites-enabled
-    - user: root
-    - group: root
-    - mode: "0755"
-    - clean: True
+# The packager's welcome page claims the names that no other site has.
+nginx-packaged-site:
+  file.absent:
+    - name: /etc/nginx/sites-enabled/default
     - require:
       - pkg: nginx-packages
 
@@ -88,7 +83,7 @@ nginx-default-site:
     - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/sites-enabled/00-default.conf
     - require:
       - file: nginx-config
-      - file: nginx-sites
+      - file: nginx-packaged-site
 
 {%- for name, site in nginx.sites | dictsort %}
 {%-   set upstream = dict({"connect_timeout": 2, "read_timeout": 60}, **site.upstream) %}
@@ -96,7 +91,7 @@ nginx-default-site:
 
 nginx-site-{{ name }}:
   file.managed:
-    - name: /etc/nginx/sites-enabled/{{ name }}.conf
+    - name: /etc/nginx/proxy-sites/{{ name }}.conf
     - source: salt://nginx/templates/proxy-site.conf.j2
     - template: jinja
     - context: {{ {
@@ -107,14 +102,29 @@ nginx-site-{{ name }}:
     - user: root
     - group: root
     - mode: "0644"
-    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/sites-enabled/{{ name }}.conf
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/proxy-sites/{{ name }}.conf
+    - makedirs: True
     - require:
       - file: nginx-edge-headers
-      - file: nginx-sites
+      - file: nginx-default-site
       - file: nginx-unavailable-page
+    - require_in:
+      - file: nginx-proxy-sites
     - watch_in:
       - service: nginx-service
 {%- endfor %}
+
+# A site that left the pillar leaves the host. Sites that other components bring
+# are not in this folder: this SLS alone must never take one away.
+nginx-proxy-sites:
+  file.directory:
+    - name: /etc/nginx/proxy-sites
+    - user: root
+    - group: root
+    - mode: "0755"
+    - clean: True
+    - require:
+      - pkg: nginx-packages
 
 nginx-unit:
   file.managed:
@@ -141,8 +151,9 @@ nginx-service:
     - watch:
       - file: nginx-config
       - file: nginx-edge-headers
-      - file: nginx-sites
+      - file: nginx-packaged-site
       - file: nginx-default-site
+      - file: nginx-proxy-sites
 {%- if nginx.tls %}
       - sls: tls
 {%- endif %}

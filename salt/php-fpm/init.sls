@@ -45,17 +45,6 @@ php-fpm-logrotate:
     - group: root
     - mode: "0644"
 
-# Only the pools named here: the packager's pool `www` leaves.
-php-fpm-pools:
-  file.directory:
-    - name: /etc/php/8.4/fpm/pool.d
-    - user: root
-    - group: root
-    - mode: "0755"
-    - clean: True
-    - require:
-      - pkg: php-fpm-packages
-
 {%- for name, given in php.pools | dictsort %}
 {%-   set pool = salt["slsutil.merge"](php.pool_defaults, given) %}
 {%-   set sizes = salt["site_php_fpm.sizes"](memory_mb, pool.share, pool.worker_mb, pool.max_children) %}
@@ -80,13 +69,26 @@ php-fpm-pool-{{ name }}:
     - mode: "0644"
     - check_cmd: /usr/local/sbin/php-fpm-check-pool
     - require:
-      - file: php-fpm-pools
+      - pkg: php-fpm-packages
       - file: php-fpm-checker
       - file: php-fpm-log-folder
       - user: php-fpm-user-{{ name }}
+    - require_in:
+      - file: php-fpm-pools
     - watch_in:
       - service: php-fpm-service
 {%- endfor %}
+
+# Only the pools named here: the packager's pool `www` leaves.
+php-fpm-pools:
+  file.directory:
+    - name: /etc/php/8.4/fpm/pool.d
+    - user: root
+    - group: root
+    - mode: "0755"
+    - clean: True
+    - require:
+      - pkg: php-fpm-packages
 
 php-fpm-unit:
   file.managed:

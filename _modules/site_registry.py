@@ -350,7 +350,7 @@ def _role_problems(name, role, roles):
         found.append(f"{place}: a duty has services, or not that key")
     needs = role.get("needs", {})
     if not isinstance(needs, dict):
-        return found + [f"{place}.needs: must be a mapping"]
+        return [*found, f"{place}.needs: must be a mapping"]
     for wanted, count in needs.items():
         if not _whole(count) or count < 1:
             found.append(f"{place}.needs.{wanted}: must be a whole number from 1")

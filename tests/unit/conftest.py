@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from salt._logging import shutdown_temp_handler
+
+# Salt keeps what is logged before it is configured, and writes it out at the
+# end, when pytest has closed the stream.
+shutdown_temp_handler()
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -25,7 +25,7 @@ def pools(wanted, defaults, peers, secrets):
     secrets
         ``{role: password}`` for each role behind a pool with protocol redis.
 
-    Returns ``{name: {"listen", …, "servers": ["10.0.0.1:11211:1 cache1", …]}}``.
+    Returns ``{name: {"listen", …, "servers": ["192.0.2.1:11211:1 cache1", …]}}``.
     Keys are spread by the servers' names, so a server that comes back under another
     address keeps its keys.
 

@@ -110,6 +110,6 @@ def load(level, tree=TREE):
     try:
         network = network and ipaddress.IPv4Network(network)
     except ValueError as error:
-        raise FleetError(f"{where}: network: {error}", "write a network such as 10.213.0.0/24") from error
+        raise FleetError(f"{where}: network: {error}", "write it in CIDR notation") from error
     hosts.sort(key=lambda host: (host.roles[0] != "salt", host.sort_key))
     return Inventory(level, network, tuple(hosts), names)

@@ -36,7 +36,7 @@ CHECKS = (
     "dns",
 )
 
-_ROLE_KEYS = {"kind", "purpose", "owner", "needs", "services"}
+_ROLE_KEYS = {"kind", "purpose", "owner", "needs", "services", "pages"}
 _SERVICE_KEYS = {"unit", "process", "listens"}
 _LISTEN_KEYS = {"port", "protocol", "address", "from", "check"}
 

@@ -294,6 +294,15 @@ def down(
     out.print(f"{LEVEL}: {inventory_hosts} hosts {'removed' if purge else 'stopped'}")
 
 
+@app.command(hidden=True)
+def docs():
+    """Make the tables of docs/architecture.md anew from the registry."""
+    from tools import ladder
+
+    # The registry's module is Salt's, and Salt is in the tests' environment.
+    raise typer.Exit(ladder.python("-m", "tools.docs"))
+
+
 @app.command("test", context_settings=PASS_THROUGH)
 def test_(context: typer.Context):
     """

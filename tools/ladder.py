@@ -85,6 +85,12 @@ def environment():
     return python
 
 
+def python(*arguments):
+    """Run the tests' own Python on this tree; return its exit code."""
+    variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(TREE))
+    return subprocess.run([str(environment()), "-P", *arguments], env=variables, check=False).returncode
+
+
 def _packages():
     """Install the Debian packages of requirements/apt.txt that are missing."""
     wanted = [
@@ -132,7 +138,7 @@ def run(level, words):
     Returns the exit code: 0 when every test passed.
     """
     steps, extra = split(words)
-    python = environment()
+    interpreter = environment()
     results = []
     raised = False
     for step in steps:
@@ -147,7 +153,7 @@ def run(level, words):
                 console.print("[red]the sandbox does not come up: the steps on hosts cannot run[/red]")
                 break
         console.rule(step)
-        results.append((step, *_pytest(python, level, step, extra)))
+        results.append((step, *_pytest(interpreter, level, step, extra)))
     return _summary(results)
 
 

@@ -269,8 +269,9 @@ def bring(
             if task == "install":
                 _empty(cursor, found["tables"])
                 with _kept_alive(connection):
-                    _install(name, server, language, skins, account, account_password_file,
-                             database)
+                    _install(
+                        name, server, language, skins, account, account_password_file, database
+                    )
                 cursor.execute(f"DROP TABLE {BEGUN}")
             # After an installation, too: this makes the extensions' tables, with the
             # wiki's own settings and all messages loaded.

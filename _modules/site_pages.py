@@ -21,7 +21,9 @@ def listed():
     return [
         {
             "name": page["name"],
-            "url": f"https://{page['host']}.{domain}/" if page.get("host") else f"https://{domain}/",
+            "url": f"https://{page['host']}.{domain}/"
+            if page.get("host")
+            else f"https://{domain}/",
             "login": page.get("login"),
             "secret": page.get("secret"),
         }

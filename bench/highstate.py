@@ -52,8 +52,13 @@ print(json.dumps({
 
 def fleet(*words, stdin=""):
     """Run ./fleet and return what it printed."""
-    done = subprocess.run([str(TREE / "fleet"), "--level", LEVEL, *words], input=stdin,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(TREE / "fleet"), "--level", LEVEL, *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"./fleet {' '.join(words[:3])} failed:\n{done.stderr}")
     return done.stdout
@@ -80,8 +85,10 @@ def main():
     for role in hosts:
         one = best[role, "as shipped"]
         slowest = ", ".join(f"{name} {duration:.0f}" for duration, name in one["slowest"])
-        print(f"| {role} | {one['states']} | {one['wall']:.2f} | {one['cpu']:.2f} "
-              f"| {one['cpu'] / one['states'] * 1000:.0f} | {slowest} |")
+        print(
+            f"| {role} | {one['states']} | {one['wall']:.2f} | {one['cpu']:.2f} "
+            f"| {one['cpu'] / one['states'] * 1000:.0f} | {slowest} |"
+        )
     print("\n| option | CPU, ratio to as shipped: " + " | ".join(hosts) + " |")
     print("|---" * (len(hosts) + 1) + "|")
     for variant in VARIANTS:

@@ -25,7 +25,10 @@ def fleet(*words):
     started = time.monotonic()
     done = subprocess.run(
         [str(TREE / "fleet"), "--level", LEVEL, *words],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"./fleet {' '.join(words)} failed:\n{done.stderr}")
@@ -63,7 +66,8 @@ def main():
     for what, seconds, said in rows:
         marks = [*phases(said), ("end", round(seconds))]
         parts = ", ".join(
-            f"{name} {marks[place + 1][1] - start}" for place, (name, start) in enumerate(marks[:-1])
+            f"{name} {marks[place + 1][1] - start}"
+            for place, (name, start) in enumerate(marks[:-1])
         )
         print(f"| {what} | {seconds:.0f} | {seconds / cold:.2f} | {parts} |")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

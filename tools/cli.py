@@ -13,7 +13,6 @@ from rich.table import Table
 
 from tools import image, inventory, machine, up
 from tools.errors import FleetError
-from tools.master import Master
 from tools.progress import Progress
 from tools.sandbox import Sandbox
 
@@ -29,8 +28,11 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 LEVEL = "sandbox"
-PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True,
-                "allow_interspersed_args": False}
+PASS_THROUGH = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": False,
+}
 
 STATE_STYLE = {"ok": "green", "failed": "red", "down": "red", "pending": "yellow"}
 
@@ -39,8 +41,9 @@ def _sandbox():
     machine.require_root()
     missing = machine.missing_packages()
     if "podman" in missing:
-        raise FleetError("no sandbox on this machine yet: podman is not installed",
-                         "`./fleet up` installs it")
+        raise FleetError(
+            "no sandbox on this machine yet: podman is not installed", "`./fleet up` installs it"
+        )
     return Sandbox(inventory.load(LEVEL))
 
 
@@ -55,8 +58,10 @@ def _running(sandbox, name):
 @app.callback()
 def options(
     level: Annotated[
-        str, typer.Option(help="Which level's inventory to raise on this machine.",
-                          envvar="FLEET_LEVEL")
+        str,
+        typer.Option(
+            help="Which level's inventory to raise on this machine.", envvar="FLEET_LEVEL"
+        ),
     ] = "sandbox",
 ):
     """Raise, run, change and test a whole site on this machine."""
@@ -107,8 +112,14 @@ def status(
 
 
 def _print_status(sandbox, result):
-    hosts = Table(box=None, pad_edge=False, title="hosts", title_justify="left",
-                  title_style="bold", header_style="dim")
+    hosts = Table(
+        box=None,
+        pad_edge=False,
+        title="hosts",
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+    )
     for column in ("id", "roles", "address", "state"):
         hosts.add_column(column, no_wrap=True)
     hosts.add_column("failed", justify="right")
@@ -116,22 +127,32 @@ def _print_status(sandbox, result):
     for host in result["hosts"]:
         style = STATE_STYLE[host["state"]]
         hosts.add_row(
-            host["id"], ", ".join(host["roles"]), host["address"] or "-",
+            host["id"],
+            ", ".join(host["roles"]),
+            host["address"] or "-",
             f"[{style}]{host['state']}[/{style}]",
             *("-" if host[count] is None else str(host[count]) for count in ("failed", "changed")),
         )
     out.print(hosts)
     if result["services"]:
-        services = Table(box=None, pad_edge=False, title="\nservices", title_justify="left",
-                         title_style="bold", header_style="dim")
+        services = Table(
+            box=None,
+            pad_edge=False,
+            title="\nservices",
+            title_justify="left",
+            title_style="bold",
+            header_style="dim",
+        )
         for column in ("name", "url", "login"):
             services.add_column(column, no_wrap=True)
         for service in result["services"]:
             services.add_row(service["name"], service["url"], _login(sandbox, service))
         out.print(services)
     for host_id in result.get("pending_keys", []):
-        out.print(f"[yellow]pending key:[/yellow] {host_id} asks to join and is in no inventory. "
-                  f"It gets nothing. Remove it: ./fleet exec salt -- salt-key -y -d {host_id}")
+        out.print(
+            f"[yellow]pending key:[/yellow] {host_id} asks to join and is in no inventory. "
+            f"It gets nothing. Remove it: ./fleet exec salt -- salt-key -y -d {host_id}"
+        )
 
 
 def _login(sandbox, service):
@@ -141,8 +162,10 @@ def _login(sandbox, service):
     path = inventory.TREE / "pillar" / "secrets" / sandbox.level / "secrets.yaml"
     secrets = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
     password = (secrets or {}).get(service.get("secret"), "")
-    return service["login"] if not password or "BEGIN PGP" in password else (
-        f"{service['login']} / {password}"
+    return (
+        service["login"]
+        if not password or "BEGIN PGP" in password
+        else (f"{service['login']} / {password}")
     )
 
 
@@ -220,8 +243,9 @@ def apply(
     target: Annotated[
         str, typer.Argument(help="A host, or a role for all its hosts. Left out: all of the level.")
     ] = "",
-    test: Annotated[bool, typer.Option("--test", help="Say what would change; change nothing.")]
-    = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Say what would change; change nothing.")
+    ] = False,
 ):
     """
     Ship this clone's tree to the master and run a highstate on some hosts at once.
@@ -254,11 +278,15 @@ def logs(
     found = sandbox.inventory.find(host)
     if not sandbox.running(found.id):
         err.print(f"[yellow]{found.name} does not run; the last words of its console:[/yellow]")
-        done = subprocess.run([*sandbox.podman.command, "logs", "--tail", "200", found.id], check=False)
+        done = subprocess.run(
+            [*sandbox.podman.command, "logs", "--tail", "200", found.id], check=False
+        )
         raise typer.Exit(done.returncode)
     arguments = context.args or ["-n", "200"]
-    os.execvp("podman", [*sandbox.podman.command, "exec", found.id,
-                         "journalctl", "--no-pager", *arguments])
+    os.execvp(
+        "podman",
+        [*sandbox.podman.command, "exec", found.id, "journalctl", "--no-pager", *arguments],
+    )
 
 
 @app.command()

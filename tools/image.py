@@ -24,8 +24,11 @@ def _context(folder):
     here = TREE / "tools" / "image"
     for name in ("Containerfile", "bootstrap.sh"):
         shutil.copy(here / name, folder / name)
-    shutil.copytree(TREE / "requirements", folder / "requirements",
-                    ignore=lambda _, names: [n for n in names if not n.startswith("salt")])
+    shutil.copytree(
+        TREE / "requirements",
+        folder / "requirements",
+        ignore=lambda _, names: [n for n in names if not n.startswith("salt")],
+    )
     minion = folder / "minion"
     minion.mkdir()
     shutil.copy(TREE / "salt/salt-minion/files/salt-minion.service", minion)
@@ -64,13 +67,16 @@ def _fingerprint(folder):
 def _step(command, what, log):
     """Run one long command, its output in a log file; raise FleetError if it fails."""
     with open(log, "ab") as output:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output,
-                              stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
     if done.returncode:
         tail = Path(log).read_text("utf-8", errors="replace").strip().splitlines()[-6:]
-        raise FleetError(f"{what} failed; the log's last lines:\n  " + "\n  ".join(tail),
-                         f"the whole log is {log}; a full disk and an unreachable package "
-                         "archive are the usual causes")
+        raise FleetError(
+            f"{what} failed; the log's last lines:\n  " + "\n  ".join(tail),
+            f"the whole log is {log}; a full disk and an unreachable package "
+            "archive are the usual causes",
+        )
 
 
 def ensure(podman, say):
@@ -94,8 +100,11 @@ def ensure(podman, say):
         if podman.run("image", "exists", BASE, check=False).returncode:
             say(f"making a Debian {SUITE} base system from packages")
             root = folder / "base.tar"
-            _step(["mmdebstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(root)],
-                  "mmdebstrap", log)
+            _step(
+                ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(root)],
+                "mmdebstrap",
+                log,
+            )
             podman.run("import", str(root), BASE)
             root.unlink()
         say("building the image of a host: packages, then Salt")
@@ -104,9 +113,23 @@ def ensure(podman, say):
             if os.environ.get(key):
                 arguments += ["--build-arg", f"{key}={os.environ[key]}"]
         # Where podman may not raise limits, its build containers may not, either.
-        _step([*podman.command, "build", "--network", "host", *machine.limits(), *arguments,
-               "--build-arg", f"BASE={BASE}", "--tag", image, str(folder)],
-              "the image build", log)
+        _step(
+            [
+                *podman.command,
+                "build",
+                "--network",
+                "host",
+                *machine.limits(),
+                *arguments,
+                "--build-arg",
+                f"BASE={BASE}",
+                "--tag",
+                image,
+                str(folder),
+            ],
+            "the image build",
+            log,
+        )
         return image
 
 

@@ -84,7 +84,9 @@ def load(level, tree=TREE):
     except yaml.YAMLError as error:
         raise FleetError(f"{where} is not YAML: {error}", "correct the file") from error
     if not isinstance(data, dict) or not isinstance(data.get("hosts"), dict):
-        raise FleetError(f"{where}: expected the keys level and hosts", "see inventory/sandbox.yaml")
+        raise FleetError(
+            f"{where}: expected the keys level and hosts", "see inventory/sandbox.yaml"
+        )
     unknown = set(data) - {"level", "network", "hosts"}
     if unknown:
         raise FleetError(f"{where}: unknown key {', '.join(sorted(unknown))}", "remove it")

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.table import Table
@@ -51,8 +51,10 @@ def environment():
     Returns its path. Raises FleetError when it cannot be made.
     """
     _packages()
-    files = [TREE / "requirements" / name for name in ("tools.txt", "salt.txt", "test.txt",
-                                                       "salt-constraints.txt")]
+    files = [
+        TREE / "requirements" / name
+        for name in ("tools.txt", "salt.txt", "test.txt", "salt-constraints.txt")
+    ]
     import hashlib
 
     digest = hashlib.sha256(sys.version.encode())
@@ -69,9 +71,17 @@ def environment():
     base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     steps = [
         [str(base), "-m", "venv", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--constraint", str(files[3]),
-         *[word for path in files[:3] for word in ("--requirement", str(path))]],
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--constraint",
+            str(files[3]),
+            *[word for path in files[:3] for word in ("--requirement", str(path))],
+        ],
     ]
     for command in steps:
         done = subprocess.run(command, check=False)
@@ -88,7 +98,9 @@ def environment():
 def python(*arguments):
     """Run the tests' own Python on this tree; return its exit code."""
     variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(TREE))
-    return subprocess.run([str(environment()), "-P", *arguments], env=variables, check=False).returncode
+    return subprocess.run(
+        [str(environment()), "-P", *arguments], env=variables, check=False
+    ).returncode
 
 
 def _packages():
@@ -104,25 +116,35 @@ def _packages():
         package
         for package in wanted
         if package
-        and "install ok installed" not in subprocess.run(
+        and "install ok installed"
+        not in subprocess.run(
             ["dpkg-query", "-W", "-f", "${Status}", package],
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout
     ]
     if not missing:
         return
     if os.geteuid() != 0:
-        raise FleetError(f"missing packages: {', '.join(missing)}",
-                         f"sudo apt-get install {' '.join(missing)}")
+        raise FleetError(
+            f"missing packages: {', '.join(missing)}", f"sudo apt-get install {' '.join(missing)}"
+        )
     print(f"fleet: installing {', '.join(missing)}", file=sys.stderr, flush=True)
-    quiet = {"env": dict(os.environ, DEBIAN_FRONTEND="noninteractive"),
-             "stdout": subprocess.DEVNULL, "check": False}
+    quiet = {
+        "env": dict(os.environ, DEBIAN_FRONTEND="noninteractive"),
+        "stdout": subprocess.DEVNULL,
+        "check": False,
+    }
     subprocess.run(["apt-get", "-qq", "update"], **quiet)
-    done = subprocess.run(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *missing],
-                          **quiet)
+    done = subprocess.run(
+        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *missing], **quiet
+    )
     if done.returncode:
-        raise FleetError(f"apt could not install {', '.join(missing)}",
-                         "see that apt works on this machine, then run again")
+        raise FleetError(
+            f"apt could not install {', '.join(missing)}",
+            "see that apt works on this machine, then run again",
+        )
 
 
 def run(level, words):
@@ -145,12 +167,17 @@ def run(level, words):
         if step in ON_HOSTS and not raised:
             console.rule("up")
             started = time.monotonic()
-            code = subprocess.run([str(TREE / "fleet"), "--level", level, "up"], check=False).returncode
-            results.append(("up", 1 if code == 0 else 0, 0 if code == 0 else 1, 0,
-                            time.monotonic() - started))
+            code = subprocess.run(
+                [str(TREE / "fleet"), "--level", level, "up"], check=False
+            ).returncode
+            results.append(
+                ("up", 1 if code == 0 else 0, 0 if code == 0 else 1, 0, time.monotonic() - started)
+            )
             raised = True
             if code:
-                console.print("[red]the sandbox does not come up: the steps on hosts cannot run[/red]")
+                console.print(
+                    "[red]the sandbox does not come up: the steps on hosts cannot run[/red]"
+                )
                 break
         console.rule(step)
         results.append((step, *_pytest(interpreter, level, step, extra)))
@@ -164,13 +191,31 @@ def _pytest(python, level, step, extra):
     report = report / f"report-{step}.xml"
     report.unlink(missing_ok=True)
     parallel = ["-n", "2"] if step in _PARALLEL else []
-    command = [str(python), "-P", "-m", "pytest", f"tests/{step}", "-p", "no:cacheprovider",
-               "-q", f"--junitxml={report}", *_EXTRA.get(step, []), *parallel, *extra]
-    variables = dict(os.environ, FLEET_LEVEL=level, PYTHONDONTWRITEBYTECODE="1",
-                     PYTHONPATH=str(TREE), PATH=f"{python.parent}:{os.environ['PATH']}",
-                     COVERAGE_FILE=str(report.with_suffix(".coverage")))
-    code = subprocess.run(command, cwd=TREE, env=variables, stdin=subprocess.DEVNULL,
-                          check=False).returncode
+    command = [
+        str(python),
+        "-P",
+        "-m",
+        "pytest",
+        f"tests/{step}",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        f"--junitxml={report}",
+        *_EXTRA.get(step, []),
+        *parallel,
+        *extra,
+    ]
+    variables = dict(
+        os.environ,
+        FLEET_LEVEL=level,
+        PYTHONDONTWRITEBYTECODE="1",
+        PYTHONPATH=str(TREE),
+        PATH=f"{python.parent}:{os.environ['PATH']}",
+        COVERAGE_FILE=str(report.with_suffix(".coverage")),
+    )
+    code = subprocess.run(
+        command, cwd=TREE, env=variables, stdin=subprocess.DEVNULL, check=False
+    ).returncode
     seconds = time.monotonic() - started
     try:
         suite = next(ElementTree.parse(report).getroot().iter("testsuite")).attrib  # noqa: S314
@@ -193,8 +238,13 @@ def _summary(results):
     for column in ("passed", "failed", "skipped", "seconds"):
         table.add_column(column, justify="right")
     for step, passed, failed, skipped, seconds in results:
-        table.add_row(step, str(passed), f"[red]{failed}[/red]" if failed else "0", str(skipped),
-                      f"{seconds:.0f}")
+        table.add_row(
+            step,
+            str(passed),
+            f"[red]{failed}[/red]" if failed else "0",
+            str(skipped),
+            f"{seconds:.0f}",
+        )
     console.rule("ladder")
     console.print(table)
     passed, failed, skipped = (sum(row[column] for row in results) for column in (1, 2, 3))

@@ -31,8 +31,10 @@ MEMORY_GIB = 6
 def require_root():
     """Raise FleetError unless run by root: podman's bridge network and systemd need it."""
     if os.geteuid() != 0:
-        raise FleetError("this needs root: it boots hosts with systemd and a network of their own",
-                         "run it with sudo")
+        raise FleetError(
+            "this needs root: it boots hosts with systemd and a network of their own",
+            "run it with sudo",
+        )
 
 
 def missing_packages():
@@ -51,8 +53,10 @@ def install_packages(say):
     if not wanted:
         return
     if not shutil.which("apt-get"):
-        raise FleetError(f"missing programs of the packages {', '.join(wanted)}",
-                         "a Debian 12 or 13 machine installs them by itself; here, do it by hand")
+        raise FleetError(
+            f"missing programs of the packages {', '.join(wanted)}",
+            "a Debian 12 or 13 machine installs them by itself; here, do it by hand",
+        )
     say(f"installing {', '.join(wanted)}")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     for command in (
@@ -113,16 +117,22 @@ def check_kernel():
     if "overlay" not in file_systems:
         subprocess.run(["modprobe", "overlay"], capture_output=True, check=False)
         if "overlay" not in Path("/proc/filesystems").read_text("ascii").split():
-            raise FleetError("this kernel has no overlay file system, in which hosts keep their disks",
-                             "use a kernel with CONFIG_OVERLAY_FS (every Debian kernel has it)")
+            raise FleetError(
+                "this kernel has no overlay file system, in which hosts keep their disks",
+                "use a kernel with CONFIG_OVERLAY_FS (every Debian kernel has it)",
+            )
     done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise FleetError(f"nftables does not work here: {done.stderr.strip()}",
-                         "use a kernel with CONFIG_NF_TABLES, and run on a machine (or VM), "
-                         "not in a container without NET_ADMIN")
+        raise FleetError(
+            f"nftables does not work here: {done.stderr.strip()}",
+            "use a kernel with CONFIG_NF_TABLES, and run on a machine (or VM), "
+            "not in a container without NET_ADMIN",
+        )
     if not Path("/sys/fs/cgroup").is_dir():
-        raise FleetError("no cgroups are mounted on /sys/fs/cgroup; systemd in a host needs them",
-                         "mount them, or run on an ordinary Debian machine")
+        raise FleetError(
+            "no cgroups are mounted on /sys/fs/cgroup; systemd in a host needs them",
+            "mount them, or run on an ordinary Debian machine",
+        )
 
 
 def own_certificates():
@@ -149,9 +159,17 @@ def own_certificates():
 def apt_proxy():
     """The machine's apt proxy as lines of apt configuration; often none."""
     done = subprocess.run(
-        ["apt-config", "dump", "--format", "%f=%v%n", "Acquire::http::Proxy",
-         "Acquire::https::Proxy"],
-        capture_output=True, text=True, check=False,
+        [
+            "apt-config",
+            "dump",
+            "--format",
+            "%f=%v%n",
+            "Acquire::http::Proxy",
+            "Acquire::https::Proxy",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = []
     for line in done.stdout.splitlines():

@@ -46,14 +46,24 @@ class Master:
         if not shipped and active.returncode == 0:
             return
         done = self.inside(
-            "salt-call", "--local", "--retcode-passthrough", "--log-level=error",
-            f"--id={self.id}", f"--file-root={tree.HOME}/salt",
-            f"--pillar-root={tree.HOME}/pillar", "--module-dirs", tree.HOME,
-            "state.apply", "salt-master", check=False,
+            "salt-call",
+            "--local",
+            "--retcode-passthrough",
+            "--log-level=error",
+            f"--id={self.id}",
+            f"--file-root={tree.HOME}/salt",
+            f"--pillar-root={tree.HOME}/pillar",
+            "--module-dirs",
+            tree.HOME,
+            "state.apply",
+            "salt-master",
+            check=False,
         )
         if done.returncode:
-            raise FleetError("the master does not converge:\n" + done.stdout[-3000:] + done.stderr[-1000:],
-                             "correct the state or the pillar that it names, then run again")
+            raise FleetError(
+                "the master does not converge:\n" + done.stdout[-3000:] + done.stderr[-1000:],
+                "correct the state or the pillar that it names, then run again",
+            )
         self.wait_ready()
         self.inside("salt-run", "fileserver.clear_file_list_cache", check=False)
 
@@ -61,13 +71,19 @@ class Master:
         """Wait until the master answers; raise FleetError after READY_SECONDS."""
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
-            if self.inside("test", "-S", "/var/run/salt/master/master_event_pull.ipc",
-                           check=False).returncode == 0 and \
-                    self.inside("test", "-s", f"{KEYS}/master.pub", check=False).returncode == 0:
+            if (
+                self.inside(
+                    "test", "-S", "/var/run/salt/master/master_event_pull.ipc", check=False
+                ).returncode
+                == 0
+                and self.inside("test", "-s", f"{KEYS}/master.pub", check=False).returncode == 0
+            ):
                 return
             time.sleep(0.5)
-        raise FleetError(f"the master gave no sign within {READY_SECONDS} s",
-                         f"`./fleet logs {self.sandbox.inventory.master.name}`")
+        raise FleetError(
+            f"the master gave no sign within {READY_SECONDS} s",
+            f"`./fleet logs {self.sandbox.inventory.master.name}`",
+        )
 
     # Keys
 
@@ -90,10 +106,14 @@ class Master:
         if there.returncode == 0 and there.stdout.strip() == public_key.strip():
             return False
         self.inside(
-            "sh", "-c",
+            "sh",
+            "-c",
             'set -eu; umask 077; mkdir -p "$1/minions"; cat > "$1/minions/$2"; '
             'rm -f "$1/minions_pre/$2" "$1/minions_denied/$2" "$1/minions_rejected/$2"',
-            "accept", KEYS, host_id, stdin=public_key,
+            "accept",
+            KEYS,
+            host_id,
+            stdin=public_key,
         )
         return True
 
@@ -109,8 +129,15 @@ class Master:
 
         Hosts that did not answer are left out.
         """
-        done = self.inside("salt", "--out=json", "--static", "--log-level=quiet", *arguments,
-                           check=False, timeout=timeout)
+        done = self.inside(
+            "salt",
+            "--out=json",
+            "--static",
+            "--log-level=quiet",
+            *arguments,
+            check=False,
+            timeout=timeout,
+        )
         start = done.stdout.find("{")
         if start < 0:
             return {}
@@ -136,15 +163,29 @@ class Master:
         """
         names = {host.id: host.name for host in self.sandbox.inventory.hosts}
         watcher = subprocess.Popen(
-            [*self.podman.command, "exec", self.id, "salt-run", "--log-level=quiet",
-             "state.event", "pretty=False"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
+            [
+                *self.podman.command,
+                "exec",
+                self.id,
+                "salt-run",
+                "--log-level=quiet",
+                "state.event",
+                "pretty=False",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
         )
         working = set()
         ended = threading.Event()
         threads = [
-            threading.Thread(target=_follow, args=(watcher.stdout, names, working, progress), daemon=True),
-            threading.Thread(target=self._details, args=(names, working, ended, progress), daemon=True),
+            threading.Thread(
+                target=_follow, args=(watcher.stdout, names, working, progress), daemon=True
+            ),
+            threading.Thread(
+                target=self._details, args=(names, working, ended, progress), daemon=True
+            ),
         ]
         for thread in threads:
             thread.start()
@@ -152,8 +193,15 @@ class Master:
             arguments = ["saltenv=base"]
             if pillar:
                 arguments.append(f"pillar={json.dumps(pillar)}")
-            done = self.inside("salt-run", "--out=json", "--log-level=error", "state.orchestrate",
-                               name, *arguments, check=False)
+            done = self.inside(
+                "salt-run",
+                "--out=json",
+                "--log-level=error",
+                "state.orchestrate",
+                name,
+                *arguments,
+                check=False,
+            )
         finally:
             ended.set()
             watcher.terminate()
@@ -166,8 +214,10 @@ class Master:
                 raise ValueError(states)
         except (ValueError, KeyError, StopIteration) as error:
             said = _last_words(done.stdout + done.stderr)
-            raise FleetError(f"the orchestration {name} did not run:\n{said}",
-                             "correct what it names, then run again") from error
+            raise FleetError(
+                f"the orchestration {name} did not run:\n{said}",
+                "correct what it names, then run again",
+            ) from error
         steps = sorted(states.values(), key=lambda state: state.get("__run_num__", 0))
         return [
             {
@@ -179,7 +229,6 @@ class Master:
             }
             for state in steps
         ]
-
 
     def _details(self, names, working, ended, progress):
         """Every few seconds, say which state each working host is at, from its minion's log."""
@@ -194,7 +243,11 @@ class Master:
 
 def _last_words(text):
     """The part of Salt's output that says what is wrong, without its tracebacks."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("  ", "unclosed"))]
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("  ", "unclosed"))
+    ]
     return "\n".join(lines[-20:])
 
 

@@ -59,9 +59,13 @@ class Progress:
             self._rows[host] = (step, since)
             if self._live is None and (fresh or now - self._said.get(host, 0) > QUIET_AFTER):
                 self._said[host] = now
-                print(f"{self._clock()} {host:<22} {step} ({now - since:.0f} s)"
-                      if not fresh else f"{self._clock()} {host:<22} {step}",
-                      file=sys.stderr, flush=True)
+                print(
+                    f"{self._clock()} {host:<22} {step} ({now - since:.0f} s)"
+                    if not fresh
+                    else f"{self._clock()} {host:<22} {step}",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
     def done(self, host, outcome):
         """A host has ended its work."""
@@ -79,8 +83,12 @@ class Progress:
         return f"{time.monotonic() - self.started:5.0f} s"
 
     def _table(self):
-        table = Table(title=f"{self.title}, {time.monotonic() - self.started:.0f} s",
-                      title_justify="left", box=None, pad_edge=False)
+        table = Table(
+            title=f"{self.title}, {time.monotonic() - self.started:.0f} s",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
         table.add_column("host", style="bold", no_wrap=True)
         table.add_column("step", no_wrap=True, overflow="ellipsis")
         table.add_column("s", justify="right")

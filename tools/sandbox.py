@@ -98,8 +98,9 @@ class Sandbox:
 
     @staticmethod
     def _network_in_use(wanted):
-        done = subprocess.run(["ip", "-4", "-json", "route"], capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run(
+            ["ip", "-4", "-json", "route"], capture_output=True, text=True, check=False
+        )
         for route in json.loads(done.stdout or "[]"):
             target = route.get("dst", "")
             if target == "default":
@@ -167,16 +168,39 @@ class Sandbox:
             # What a reboot or a killed podman leaves: the runtime still knows
             # a container of that name.
             self.podman.run("stop", "--time", "2", host.id, check=False)
-            subprocess.run([machine.runtime(), "delete", "--force", self._podman_id(host.id)],
-                           capture_output=True, check=False)
+            subprocess.run(
+                [machine.runtime(), "delete", "--force", self._podman_id(host.id)],
+                capture_output=True,
+                check=False,
+            )
             self.podman.run("start", host.id)
             return
         self.podman.run(
-            "run", "--detach", "--name", host.id, "--hostname", host.id,
-            "--systemd=always", "--no-hosts", "--network", self.network, "--ip", address,
-            "--cap-add", "NET_ADMIN,SYS_NICE", *machine.limits(),
-            "--label", f"{LABEL}={self.level}", "--label", f"saltworks.address={address}",
-            "--stop-timeout", "30", "--log-driver", "k8s-file", image, "/sbin/init",
+            "run",
+            "--detach",
+            "--name",
+            host.id,
+            "--hostname",
+            host.id,
+            "--systemd=always",
+            "--no-hosts",
+            "--network",
+            self.network,
+            "--ip",
+            address,
+            "--cap-add",
+            "NET_ADMIN,SYS_NICE",
+            *machine.limits(),
+            "--label",
+            f"{LABEL}={self.level}",
+            "--label",
+            f"saltworks.address={address}",
+            "--stop-timeout",
+            "30",
+            "--log-driver",
+            "k8s-file",
+            image,
+            "/sbin/init",
         )
 
     def _podman_id(self, host_id):
@@ -239,9 +263,20 @@ class Sandbox:
         if not key.exists():
             key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"fleet-{self.level}",
-                 "-f", str(key)],
-                check=True, capture_output=True,
+                [
+                    "ssh-keygen",
+                    "-q",
+                    "-t",
+                    "ed25519",
+                    "-N",
+                    "",
+                    "-C",
+                    f"fleet-{self.level}",
+                    "-f",
+                    str(key),
+                ],
+                check=True,
+                capture_output=True,
             )
         return key
 
@@ -259,8 +294,9 @@ class Sandbox:
         for host, host_key in zip(hosts, keys, strict=True):
             address = there[host.id]["address"]
             known.append(f"{host.id},{address} {' '.join(host_key)}")
-            config.append(f"Host {host.id} {host.name}\n  HostName {address}\n"
-                          f"  HostKeyAlias {host.id}\n")
+            config.append(
+                f"Host {host.id} {host.name}\n  HostName {address}\n  HostKeyAlias {host.id}\n"
+            )
         folder = key.parent
         (folder / "known_hosts").write_text("\n".join(known) + "\n", encoding="ascii")
         common = (
@@ -273,7 +309,6 @@ class Sandbox:
         path = folder / "config"
         path.write_text("".join(config) + common, encoding="ascii")
         return path
-
 
     def _host_key(self, host_id):
         """A host's public SSH key, kept per container: one made anew has a new one."""

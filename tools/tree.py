@@ -10,21 +10,48 @@ from tools.errors import FleetError
 from tools.inventory import TREE
 
 # What a master needs, and nothing else of the repository.
-PARTS = ("salt", "pillar", "reactor", "etc", "requirements", "inventory", "_modules", "_states",
-         "_grains", "_returners", "_runners", "_utils", "_engines")
+PARTS = (
+    "salt",
+    "pillar",
+    "reactor",
+    "etc",
+    "requirements",
+    "inventory",
+    "_modules",
+    "_states",
+    "_grains",
+    "_returners",
+    "_runners",
+    "_utils",
+    "_engines",
+)
 HOME = "/srv/saltworks"
 
 
 def _files():
     """Tracked and new files of the release, ignored ones left out, sorted."""
     done = subprocess.run(
-        ["git", "-C", str(TREE), "ls-files", "-z", "--cached", "--others", "--exclude-standard",
-         "--", *[part for part in PARTS if (TREE / part).exists()]],
-        capture_output=True, text=True, check=False,
+        [
+            "git",
+            "-C",
+            str(TREE),
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--",
+            *[part for part in PARTS if (TREE / part).exists()],
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise FleetError(f"cannot list the tree: {done.stderr.strip()}",
-                         "run ./fleet from a clone made with git, with git installed")
+        raise FleetError(
+            f"cannot list the tree: {done.stderr.strip()}",
+            "run ./fleet from a clone made with git, with git installed",
+        )
     return sorted(name for name in done.stdout.split("\0") if name and (TREE / name).exists())
 
 

@@ -100,8 +100,16 @@ def _inside(sandbox, host, script, *arguments, stdin=None):
     public = sandbox.ssh_key().with_suffix(".pub").read_text("ascii")
     conf = (tree.TREE / "etc/minion.d/site.conf").read_text("utf-8")
     return sandbox.podman.inside(
-        host.id, "sh", "-c", _PREPARE + script, "prepare", public, conf,
-        image.site_names(tree.TREE), *arguments, stdin=stdin,
+        host.id,
+        "sh",
+        "-c",
+        _PREPARE + script,
+        "prepare",
+        public,
+        conf,
+        image.site_names(tree.TREE),
+        *arguments,
+        stdin=stdin,
     ).stdout
 
 
@@ -114,8 +122,15 @@ def _join_all(sandbox, master, progress):
     master_key = master.public_key()
 
     def join(host):
-        key = _inside(sandbox, host, _JOIN, host.id, master.id, str(sandbox.inventory.network),
-                      stdin=master_key)
+        key = _inside(
+            sandbox,
+            host,
+            _JOIN,
+            host.id,
+            master.id,
+            str(sandbox.inventory.network),
+            stdin=master_key,
+        )
         return host.name if master.accept(host.id, key) else None
 
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
@@ -133,8 +148,14 @@ def failures_of(steps):
             continue
         found = _host_failures(step)
         if not found and not step["comment"].startswith("One or more requisite failed"):
-            found = [{"host": "salt", "state": step["id"], "comment": step["comment"],
-                      "remedy": "`./fleet up` again; if it stays, `./fleet logs salt`"}]
+            found = [
+                {
+                    "host": "salt",
+                    "state": step["id"],
+                    "comment": step["comment"],
+                    "remedy": "`./fleet up` again; if it stays, `./fleet logs salt`",
+                }
+            ]
         failures += found
     return failures
 
@@ -149,16 +170,24 @@ def _host_failures(step):
             for key, state in states.items():
                 comment = str(state.get("comment", ""))
                 if state.get("result") is False and "requisite failed" not in comment:
-                    found.append({
-                        "host": host_id, "state": state.get("__id__", key), "comment": comment,
-                        "remedy": f"correct it, then `./fleet apply {name}`; "
-                                  f"`./fleet logs {name}` has the service's own words",
-                    })
+                    found.append(
+                        {
+                            "host": host_id,
+                            "state": state.get("__id__", key),
+                            "comment": comment,
+                            "remedy": f"correct it, then `./fleet apply {name}`; "
+                            f"`./fleet logs {name}` has the service's own words",
+                        }
+                    )
         elif states is not True and not isinstance(states, dict):
-            found.append({
-                "host": host_id, "state": step["id"], "comment": _text(states),
-                "remedy": f"correct what it names, then `./fleet apply {name}`",
-            })
+            found.append(
+                {
+                    "host": host_id,
+                    "state": step["id"],
+                    "comment": _text(states),
+                    "remedy": f"correct what it names, then `./fleet apply {name}`",
+                }
+            )
     return found
 
 
@@ -206,14 +235,16 @@ def status(sandbox):
             state = "pending"
         else:
             state = "failed" if outcome["failed"] else "ok"
-        hosts.append({
-            "id": host.id,
-            "roles": list(host.roles),
-            "address": there.get(host.id, {}).get("address"),
-            "state": state,
-            "failed": outcome["failed"] if outcome else None,
-            "changed": outcome["changed"] if outcome else None,
-        })
+        hosts.append(
+            {
+                "id": host.id,
+                "roles": list(host.roles),
+                "address": there.get(host.id, {}).get("address"),
+                "state": state,
+                "failed": outcome["failed"] if outcome else None,
+                "changed": outcome["changed"] if outcome else None,
+            }
+        )
     path = sandbox.state / "pages.json"
     services = json.loads(path.read_text("utf-8")) if path.exists() else []
     return {"level": sandbox.level, "hosts": hosts, "services": services, "pending_keys": pending}
@@ -244,8 +275,14 @@ def apply(sandbox, target, test, progress):
     if master.ship():
         master.converge_itself(True)
         master.salt("-L", ",".join(ids), "saltutil.sync_all", timeout=120)
-    answers = master.salt("--timeout=600", "-L", ",".join(ids), "state.highstate",
-                          *(["test=True"] if test else []), timeout=1800)
+    answers = master.salt(
+        "--timeout=600",
+        "-L",
+        ",".join(ids),
+        "state.highstate",
+        *(["test=True"] if test else []),
+        timeout=1800,
+    )
     for host in hosts:
         progress.done(host.name, "answered" if host.id in answers else "[red]no answer[/red]")
         answers.setdefault(host.id, "no answer from the minion")
@@ -261,8 +298,11 @@ def print_apply(console, results):
         if not isinstance(states, dict):
             console.print(f"{host_id}: [red]did not run[/red]")
             continue
-        changed = [state for state in states.values() if state.get("changes")
-                   or state.get("result") is None]
+        changed = [
+            state
+            for state in states.values()
+            if state.get("changes") or state.get("result") is None
+        ]
         console.print(f"{host_id}: {len(states)} states, {len(changed)} changed")
         for state in sorted(changed, key=lambda item: item.get("__run_num__", 0)):
             mark = "would change" if state.get("result") is None else "changed"
@@ -283,5 +323,8 @@ def remove_caches():
     for path in (machine.STATE,):
         if path.is_dir() and not any(path.iterdir()):
             shutil.rmtree(path)
-    subprocess.run(["podman", "image", "prune", "--force", "--filter", "label=saltworks=image"],
-                   capture_output=True, check=False)
+    subprocess.run(
+        ["podman", "image", "prune", "--force", "--filter", "label=saltworks=image"],
+        capture_output=True,
+        check=False,
+    )

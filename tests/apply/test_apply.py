@@ -14,7 +14,7 @@ ROLES = ("salt", "db", "memcache", "redis", "app", "frontend")
 
 def highstate(host, *arguments):
     done = host.run(f"salt-call --out=json state.highstate {' '.join(arguments)}")
-    states = json.loads(done.stdout[done.stdout.index("{"):])["local"]
+    states = json.loads(done.stdout[done.stdout.index("{") :])["local"]
     assert isinstance(states, dict), states
     return states
 
@@ -33,9 +33,12 @@ def drift(host, names):
     files = [
         state
         for state in low
-        if state["state"] == "file" and state["fun"] == "managed"
-        and state["name"].startswith("/etc/") and "source" in state
-        and state["__sls__"].split(".")[0] not in ("base", "tls", "ca", "salt-minion", "salt-master")
+        if state["state"] == "file"
+        and state["fun"] == "managed"
+        and state["name"].startswith("/etc/")
+        and "source" in state
+        and state["__sls__"].split(".")[0]
+        not in ("base", "tls", "ca", "salt-minion", "salt-master")
         and host.file(state["name"]).exists
         # A comment that every one of these formats knows.
         and state["name"].endswith((".conf", ".cfg", ".yml", ".cnf", "rc"))

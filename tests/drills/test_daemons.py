@@ -66,6 +66,7 @@ def test_every_daemon_comes_back(fleet, struck):
 
 def test_monit_is_content_again(fleet, struck):
     for name in sorted({name for name, _ in struck}):
+
         def fine(name=name):
             lines = fleet.host(name).check_output("monit -B summary").splitlines()[2:]
             assert all(" OK " in f"{line} " for line in lines), lines

@@ -13,8 +13,9 @@ ID = f"{NAME}.{LEVEL}.wpd.internal"
 
 
 def up(tree):
-    done = subprocess.run([str(tree / "fleet"), "--level", LEVEL, "up"], capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [str(tree / "fleet"), "--level", LEVEL, "up"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     return done
 
@@ -37,8 +38,12 @@ def mentions(fleet):
             continue
         places = "/etc"
         if member.roles[0] == "salt":
-            places += " /var/cache/salt/master/mine /var/cache/salt/master/minions /var/lib/saltworks"
-        done = fleet.shell(member.name, f"grep -rlsF {NAME} {places}; find {places} -name '*{NAME}*'")
+            places += (
+                " /var/cache/salt/master/mine /var/cache/salt/master/minions /var/lib/saltworks"
+            )
+        done = fleet.shell(
+            member.name, f"grep -rlsF {NAME} {places}; find {places} -name '*{NAME}*'"
+        )
         found += [(member.name, line) for line in done.stdout.split()]
     return found
 

@@ -34,6 +34,9 @@ def test_the_file_is_byte_for_byte_as_before(emptied):
 
 
 def test_afterwards_the_highstate_is_whole_again(emptied, fleet):
-    done = fleet.shell(fleet.with_role("app")[0].name,
-                       "salt-call --retcode-passthrough state.highstate", seconds=120)
+    done = fleet.shell(
+        fleet.with_role("app")[0].name,
+        "salt-call --retcode-passthrough state.highstate",
+        seconds=120,
+    )
     assert done.returncode == 0, done.stdout[-2000:]

@@ -10,23 +10,27 @@ FLEET = [str(TREE / "fleet"), "--level", LEVEL]
 
 
 def fleet_command(*words, stdin=None):
-    return subprocess.run([*FLEET, *words], input=stdin, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*FLEET, *words], input=stdin, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_second_up_changes_nothing():
     done = fleet_command("up")
     assert done.returncode == 0, done.stderr[-2000:]
     status = json.loads(fleet_command("status", "--json").stdout)
-    assert {host["id"]: (host["state"], host["failed"], host["changed"]) for host in status["hosts"]} == {
-        host["id"]: ("ok", 0, 0) for host in status["hosts"]
-    }
+    assert {
+        host["id"]: (host["state"], host["failed"], host["changed"]) for host in status["hosts"]
+    } == {host["id"]: ("ok", 0, 0) for host in status["hosts"]}
     assert status["level"] == LEVEL
     assert status["services"]
     assert all(service["url"].startswith("https://") for service in status["services"])
 
 
 def test_exec_passes_input_output_and_exit_code_through():
-    done = fleet_command("exec", "salt", "--", "sh", "-c", "cat; echo lost >&2; exit 7", stdin="a\nb\n")
+    done = fleet_command(
+        "exec", "salt", "--", "sh", "-c", "cat; echo lost >&2; exit 7", stdin="a\nb\n"
+    )
     assert (done.stdout, done.returncode) == ("a\nb\n", 7)
     assert "lost" in done.stderr
 

@@ -32,9 +32,9 @@ def addresses(fleet):
 
 def test_reach_is_what_the_registry_allows(host, fleet, addresses):
     names = fleet.inventory.names
-    every_port = sorted({
-        port for member in fleet.members for port in registry.ports(names, member.roles)
-    })
+    every_port = sorted(
+        {port for member in fleet.members for port in registry.ports(names, member.roles)}
+    )
     others = [member for member in fleet.members if member.name != host.name]
     targets = [(addresses[member.name], port) for member in others for port in every_port]
     done = fleet.shell(host.name, f"python3 -c '{SCAN}'", stdin=json.dumps(targets))
@@ -66,7 +66,9 @@ def test_every_daemon_listens_where_the_registry_says_and_nowhere_else(host, fle
         for listen in service["listens"]:
             if listen["protocol"] == "tcp" and listen["check"] != "none":
                 (local if listen["address"] == "local" else open_).add(listen["port"])
-    outside = {port for address, port in listening if not address.startswith("127.") and address != "::1"}
+    outside = {
+        port for address, port in listening if not address.startswith("127.") and address != "::1"
+    }
     inside = {port for _, port in listening}
     declared = set(registry.ports(fleet.inventory.names, host.roles))
     assert outside - declared == set(), "listens for others without standing in the registry"

@@ -7,7 +7,6 @@ highstates that the master orders and those of ``salt-call``, alike.
 """
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -81,6 +80,6 @@ def returner(ret):
         return
     path = Path(__opts__["cachedir"]) / FILE_NAME
     new = path.with_suffix(".new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(outcome(ret), file)
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(outcome(ret)), encoding="utf-8")
     new.replace(path)

@@ -27,7 +27,7 @@ app = typer.Typer(
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
-LEVEL = "sandbox"
+CHOSEN = {"level": "sandbox"}
 PASS_THROUGH = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -37,6 +37,10 @@ PASS_THROUGH = {
 STATE_STYLE = {"ok": "green", "failed": "red", "down": "red", "pending": "yellow"}
 
 
+def _inventory():
+    return inventory.load(CHOSEN["level"])
+
+
 def _sandbox():
     machine.require_root()
     missing = machine.missing_packages()
@@ -44,7 +48,7 @@ def _sandbox():
         raise FleetError(
             "no sandbox on this machine yet: podman is not installed", "`./fleet up` installs it"
         )
-    return Sandbox(inventory.load(LEVEL))
+    return Sandbox(_inventory())
 
 
 def _running(sandbox, name):
@@ -65,8 +69,7 @@ def options(
     ] = "sandbox",
 ):
     """Raise, run, change and test a whole site on this machine."""
-    global LEVEL
-    LEVEL = level
+    CHOSEN["level"] = level
 
 
 @app.command("up")
@@ -81,8 +84,8 @@ def up_():
     """
     machine.require_root()
     machine.install_packages(lambda sentence: err.print(f"[dim]fleet:[/dim] {sentence}"))
-    sandbox = Sandbox(inventory.load(LEVEL))
-    with Progress(f"raising {LEVEL}") as progress, sandbox.lock(progress.say):
+    sandbox = Sandbox(_inventory())
+    with Progress(f"raising {CHOSEN['level']}") as progress, sandbox.lock(progress.say):
         failures = up.raise_level(sandbox, progress)
         result = up.status(sandbox)
     _print_status(sandbox, result)
@@ -256,7 +259,7 @@ def apply(
     """
     sandbox = _sandbox()
     _running(sandbox, sandbox.inventory.master.name)
-    with Progress(f"applying {target or LEVEL}") as progress, sandbox.lock(progress.say):
+    with Progress(f"applying {target or CHOSEN['level']}") as progress, sandbox.lock(progress.say):
         results = up.apply(sandbox, target, test, progress)
     failures = up.print_apply(out, results)
     _print_failures(failures)
@@ -304,8 +307,8 @@ def down(
     if "podman" in machine.missing_packages():
         out.print("nothing to do: podman is not installed, so no sandbox was ever raised here")
         return
-    sandbox = Sandbox(inventory.load(LEVEL))
-    with Progress(f"stopping {LEVEL}") as progress:
+    sandbox = Sandbox(_inventory())
+    with Progress(f"stopping {CHOSEN['level']}") as progress:
         with sandbox.lock(progress.say):
             if not purge:
                 sandbox.stop(progress)
@@ -319,7 +322,7 @@ def down(
             else:
                 image.remove_all(sandbox.podman)
                 up.remove_caches()
-    out.print(f"{LEVEL}: {inventory_hosts} hosts {'removed' if purge else 'stopped'}")
+    out.print(f"{CHOSEN['level']}: {inventory_hosts} hosts {'removed' if purge else 'stopped'}")
 
 
 @app.command(hidden=True)
@@ -343,7 +346,7 @@ def test_(context: typer.Context):
     """
     from tools import ladder
 
-    raise typer.Exit(ladder.run(LEVEL, list(context.args)))
+    raise typer.Exit(ladder.run(CHOSEN["level"], list(context.args)))
 
 
 def main():

@@ -66,7 +66,7 @@ def _fingerprint(folder):
 
 def _step(command, what, log):
     """Run one long command, its output in a log file; raise FleetError if it fails."""
-    with open(log, "ab") as output:
+    with Path(log).open("ab") as output:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
         )

@@ -134,11 +134,12 @@ def _packages():
     quiet = {
         "env": dict(os.environ, DEBIAN_FRONTEND="noninteractive"),
         "stdout": subprocess.DEVNULL,
-        "check": False,
     }
-    subprocess.run(["apt-get", "-qq", "update"], **quiet)
+    subprocess.run(["apt-get", "-qq", "update"], check=False, **quiet)
     done = subprocess.run(
-        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *missing], **quiet
+        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *missing],
+        check=False,
+        **quiet,
     )
     if done.returncode:
         raise FleetError(

@@ -60,7 +60,7 @@ class Sandbox:
     def lock(self, say):
         """Hold the level: two commands at once would boot and remove the same hosts."""
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(self.state / "lock", "w", encoding="ascii") as file:
+        with (self.state / "lock").open("w", encoding="ascii") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -337,7 +337,7 @@ def write_machine_hosts(level, lines, path=Path("/etc/hosts")):
     if new == old:
         return False
     # In place: where /etc/hosts is a mount of its own it cannot be replaced.
-    with open(path, "w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write(new)
         file.flush()
         os.fsync(file.fileno())

@@ -3,7 +3,7 @@
 {%- set registry = salt["site_hosts.registry"]() %}
 {%- set roles = {} %}
 {%- for name, role in registry.roles.items() %}
-{%-   do roles.update({name: {"kind": role.kind}}) %}
+{%-   do roles.update({ name: {"kind": role.kind} }) %}
 {%- endfor %}
 
 salt-minion-names:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -207,14 +208,23 @@ class Sandbox:
         return self.podman.run("inspect", "--format", "{{.Id}}", host_id).stdout.strip()
 
     def _wait_booted(self, host):
-        done = self.podman.inside(
-            host.id, "systemctl", "is-system-running", "--wait", check=False, timeout=BOOT_SECONDS
-        )
-        if done.stdout.strip() not in ("running", "degraded"):
-            raise FleetError(
-                f"{host.name} did not boot: systemd says '{done.stdout.strip()}'",
-                f"`./fleet logs {host.name}` shows why",
+        until = time.monotonic() + BOOT_SECONDS
+        while True:
+            # Fails at once, rather than waits, while systemd has no bus yet.
+            done = self.podman.inside(
+                host.id, "systemctl", "is-system-running", "--wait", check=False, timeout=BOOT_SECONDS
             )
+            said = done.stdout.strip()
+            if said in ("running", "degraded"):
+                return
+            if time.monotonic() > until:
+                break
+            time.sleep(0.3)
+        raise FleetError(
+            f"{host.name} did not boot within {BOOT_SECONDS} s: systemd says "
+            f"'{said or done.stderr.strip()}'",
+            f"`./fleet logs {host.name}` shows why",
+        )
 
     def remove(self, host_id):
         """Remove a container, whatever state it is in."""

@@ -313,6 +313,7 @@ def registries(files):
 BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----\s*\n\s*[A-Za-z0-9+/=:-]")
 BASE64 = re.compile(r"(?<![A-Za-z0-9+/_.-])[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9+/_-])")
 HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{32,}(?![0-9A-Za-z])")
+PUBLIC_KEY = re.compile(r"\b(ssh-|ecdsa-|sk-)\S+ AAAA\S+")
 CHECKSUM = re.compile(r"sha(256|512)|source_hash|checksum|digest", re.IGNORECASE)
 
 
@@ -337,6 +338,7 @@ def leaked(files):
         for number, line in enumerate(text.splitlines(), start=1):
             if CHECKSUM.search(line):
                 continue
+            line = PUBLIC_KEY.sub("", line)  # noqa: PLW2901 - the rest of the line
             for word in BASE64.findall(line):
                 mixed = all(re.search(kind, word) for kind in ("[a-z]", "[A-Z]", r"\d.*\d.*\d"))
                 if mixed and entropy(word) > 4.2:

@@ -265,6 +265,7 @@ def test_secrets_are_refused(text):
         "/usr/lib/python3/dist-packages/something/VeryLongName2/and3/more4/of/it/Here",
         "source_hash: sha256=9f3c17e08ab4d265c7f01e93b8a64d5210fe7c3a",
         "0" * 64,
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVYQU1QTEUgS0VZIE9OTFksIE5PQk9EWSBIQVMgSVQh a@b",
     ],
 )
 def test_what_only_looks_long_passes(text):

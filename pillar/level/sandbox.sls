@@ -8,3 +8,12 @@ nftables:
 php-fpm:
   # A host of the sandbox sees the memory of the whole machine.
   memory_mb: 1024
+
+users:
+  # Shows how a person is named. Nobody has the private half of this key: it is
+  # a sentence in the shape of one.
+  example-operator:
+    full_name: Example Operator
+    keys:
+      - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVYQU1QTEUgS0VZIE9OTFksIE5PQk9EWSBIQVMgSVQh example
+    sudo: true

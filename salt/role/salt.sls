@@ -1,5 +1,6 @@
 # Role salt: the master of a level.
 # Owner: platform
 include:
-  - salt-minion
+  - base
+  - ca
   - salt-master

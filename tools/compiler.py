@@ -91,6 +91,8 @@ KWARGS = {
     "pkg.latest": APT,
     "service.dead": {"no_block", "timeout"},
     "service.running": {"force", "full_restart", "no_block", "reload", "timeout"},
+    "test.fail_without_changes": {"comment"},
+    "test.succeed_without_changes": {"comment"},
     "x509.certificate_managed": X509,
     "x509.csr_managed": X509,
 }

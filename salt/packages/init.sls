@@ -4,6 +4,7 @@
 packages-installed:
   pkg.installed:
     - pkgs: {{ packages.install | json }}
+    - install_recommends: False
 {%- if packages.purge %}
 
 packages-purged:

@@ -4,6 +4,7 @@
 unattended-upgrades-packages:
   pkg.installed:
     - pkgs: [unattended-upgrades]
+    - install_recommends: False
 
 unattended-upgrades-config:
   file.managed:

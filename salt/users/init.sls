@@ -84,4 +84,17 @@ users-{{ user.name }}-account-removed:
     - purge: {{ user.remove_home }}
     - require:
       - cmd: users-{{ user.name }}-sessions-ended
+{%-   if not user.remove_home %}
+
+# The number of the account is free now: who gets it next must not own this.
+users-{{ user.name }}-home-kept:
+  file.directory:
+    - name: {{ user.home }}
+    - user: root
+    - group: root
+    - mode: "0700"
+    - onlyif: test -d {{ user.home }}
+    - require:
+      - user: users-{{ user.name }}-account-removed
+{%-   endif %}
 {%- endfor %}

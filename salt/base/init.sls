@@ -1,5 +1,6 @@
-# What every host has, whatever its role. People come before openssh, which lets
-# them in; names of hosts before whatever a role looks up.
+# What every host has, whatever its role, in this order: names of hosts before
+# whatever looks one up, people before the ssh that lets them in, and monit last,
+# which watches what the others have started.
 include:
   - packages
   - chrony
@@ -8,7 +9,9 @@ include:
   - tls
   - users
   - openssh
+  - nftables
   - unattended-upgrades
   - journald
   - logrotate
   - salt-minion
+  - monit

@@ -1,27 +1,16 @@
 """The functions that the components ca, chrony, openssh and users ask."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-MODULES = Path(__file__).resolve().parents[2] / "_modules"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVYQU1QTEUgS0VZIE9OTFksIE5PQk9EWSBIQVMgSVQh a@b"
 DEFAULTS = {"state": "present", "keys": [], "groups": [], "shell": "/bin/bash"}
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"{name}_under_test", MODULES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # -- site_keys -------------------------------------------------------------------
 
 
-def test_accepted_keys_are_the_files_of_the_folder(tmp_path):
-    site_keys = load("site_keys")
+def test_accepted_keys_are_the_files_of_the_folder(load, tmp_path):
+    site_keys = load("_modules/site_keys.py")
     (tmp_path / "db1.sandbox.wpd.internal").touch()
     (tmp_path / "app1.sandbox.wpd.internal").touch()
     (tmp_path / "folder").mkdir()
@@ -31,8 +20,8 @@ def test_accepted_keys_are_the_files_of_the_folder(tmp_path):
     ]
 
 
-def test_a_host_without_a_master_is_told_so(tmp_path):
-    site_keys = load("site_keys")
+def test_a_host_without_a_master_is_told_so(load, tmp_path):
+    site_keys = load("_modules/site_keys.py")
     with pytest.raises(site_keys.CommandExecutionError, match="ask the master"):
         site_keys.accepted(tmp_path / "missing")
 
@@ -44,17 +33,16 @@ def test_a_host_without_a_master_is_told_so(tmp_path):
     ("virtual", "owns"),
     [("physical", True), ("kvm", True), ("container", False), ("systemd-nspawn", False)],
 )
-def test_the_clock_belongs_to_who_has_the_kernel(virtual, owns):
-    site_machine = load("site_machine")
-    site_machine.__grains__ = {"virtual": virtual}
+def test_the_clock_belongs_to_who_has_the_kernel(load, virtual, owns):
+    site_machine = load("_modules/site_machine.py", grains={"virtual": virtual})
     assert site_machine.owns_clock() is owns
 
 
 # -- site_ca ---------------------------------------------------------------------
 
 
-def test_certificates_name_the_host_and_a_frontend_the_site():
-    site_ca = load("site_ca")
+def test_certificates_name_the_host_and_a_frontend_the_site(load):
+    site_ca = load("_modules/site_ca.py")
     hosts = {
         "db1.sandbox.wpd.internal": {"name": "db1", "roles": ["db"]},
         "frontend1.sandbox.wpd.internal": {"name": "frontend1", "roles": ["frontend"]},
@@ -79,8 +67,8 @@ def test_certificates_name_the_host_and_a_frontend_the_site():
     ]
 
 
-def test_no_accepted_host_is_refused():
-    site_ca = load("site_ca")
+def test_no_accepted_host_is_refused(load):
+    site_ca = load("_modules/site_ca.py")
     site_ca.__salt__ = {"site_hosts.accepted": list}
     with pytest.raises(site_ca.CommandExecutionError, match="accepted no key"):
         site_ca.certificates("webplatform.test")
@@ -89,8 +77,8 @@ def test_no_accepted_host_is_refused():
 # -- site_users ------------------------------------------------------------------
 
 
-def test_a_plan_fills_in_what_pillar_leaves_out():
-    plan = load("site_users").plan(
+def test_a_plan_fills_in_what_pillar_leaves_out(load):
+    plan = load("_modules/site_users.py").plan(
         {"zoe": {"state": "absent"}, "ada": {"keys": [KEY], "home": "/srv/ada"}}, DEFAULTS
     )
     assert plan == {
@@ -130,12 +118,12 @@ def test_a_plan_fills_in_what_pillar_leaves_out():
         ({"ada": {"keys": [f"{KEY}\n{KEY}"]}}, "not one line"),
     ],
 )
-def test_a_plan_refuses(users, message):
-    site_users = load("site_users")
+def test_a_plan_refuses(load, users, message):
+    site_users = load("_modules/site_users.py")
     with pytest.raises(site_users.CommandExecutionError, match=message):
         site_users.plan(users, DEFAULTS)
 
 
-def test_only_who_is_present_may_log_in():
+def test_only_who_is_present_may_log_in(load):
     users = {"zoe": {}, "ada": {"state": "present"}, "bob": {"state": "absent"}}
-    assert load("site_users").names(users) == ["ada", "zoe"]
+    assert load("_modules/site_users.py").names(users) == ["ada", "zoe"]

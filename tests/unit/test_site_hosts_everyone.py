@@ -1,11 +1,7 @@
 """Every host of the level, by the mine and by the master's accepted keys."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "_modules/site_hosts.py"
 REGISTRY = {
     "domain": "wpd.internal",
     "levels": ["production", "sandbox"],
@@ -22,14 +18,13 @@ MINED = {
 
 
 @pytest.fixture
-def site_hosts():
-    spec = importlib.util.spec_from_file_location("site_hosts_under_test", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.__opts__ = {"id": "salt.sandbox.wpd.internal"}
-    module.__pillar__ = {"registry": REGISTRY}
-    module.__salt__ = {"mine.get": lambda target, function: MINED}
-    return module
+def site_hosts(load):
+    return load(
+        "_modules/site_hosts.py",
+        opts={"id": "salt.sandbox.wpd.internal"},
+        pillar={"registry": REGISTRY},
+        salt={"mine.get": lambda target, function: MINED},
+    )
 
 
 def test_everyone_of_the_level_and_nobody_else(site_hosts):

@@ -129,7 +129,18 @@ def _split_roles(service, known, wrong):
 
 
 def sort_key(host):
-    """Order of hosts in every rendered list: by roles, then index as a number."""
+    """
+    Order of hosts in every rendered list: by roles, then index as a number.
+
+    host
+        What :py:func:`parse_id` returns.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_hosts.sort_key '{roles: [db], index: 2, id: db2.staging.wpd.internal}'
+    """
     return (host["roles"], host["index"] or 0, host["id"])
 
 

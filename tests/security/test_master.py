@@ -107,7 +107,7 @@ def test_a_minion_that_asks_for_anothers_pillar_gets_its_own(site, own):
 
 def test_a_strangers_key_stays_pending(site):
     with pytest.raises((AssertionError, subprocess.TimeoutExpired)):
-        site.call(STRANGER, "pillar.items", "unmask=True", seconds=12)
+        site.call(STRANGER, "pillar.items", "unmask=True", seconds=8)
     keys = site.root / "master/pki"
     assert (keys / "minions_pre" / STRANGER).is_file()
     assert not (keys / "minions" / STRANGER).exists()

@@ -10,6 +10,7 @@ the whole process, and what one host left there must not reach the next.
 """
 
 import hashlib
+import ipaddress
 import json
 import multiprocessing
 import os
@@ -291,8 +292,10 @@ class _Host:
                 entry["file_tree"]["root_dir"] = str(self.certificates())
         known = addresses(self.tree, level)
         known.setdefault(self.id, INVENTED_NETWORK.format(255, 254))
+        network = ipaddress.ip_network(f"{known[self.id]}/24", strict=False)
         overrides = {
             "id": self.id,
+            "site_network": str(network),
             "file_client": "local",
             "root_dir": str(self.workdir),
             "cachedir": str(self.workdir / "cache"),
@@ -330,6 +333,7 @@ class _Host:
             nodename=self.id,
             domain=domain,
             virtual=container,
+            ip4_gw=str(network[1]),
             ipv4=["127.0.0.1", known[self.id]],
             fqdn_ip4=[known[self.id]],
         )

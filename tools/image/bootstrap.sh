@@ -45,9 +45,24 @@ packages() {
     # sandbox unpacks it once and not on each host.
     apt-get install -y --no-install-recommends \
         systemd systemd-sysv dbus ca-certificates curl gpg gpg-agent iproute2 iputils-ping \
-        less logrotate monit nftables openssh-server procps python3 ssl-cert sudo \
-        unattended-upgrades
-    systemctl disable monit.service nftables.service 2>/dev/null || true
+        less logrotate lsof monit netcat-openbsd nftables openssh-server openssl procps python3 \
+        ssl-cert sudo unattended-upgrades vim-tiny
+    systemctl disable monit.service 2>/dev/null || true
+    # The kernel follows connections only once a rule asks for it. Without this,
+    # the minion's connection would be unknown when the real rules come, and what
+    # the master says over it would be dropped.
+    if ! grep -q 'Managed by Saltworks' /etc/nftables.conf 2>/dev/null; then
+        cat >/etc/nftables.conf <<'RULES'
+#!/usr/sbin/nft -f
+table inet site {
+	chain input {
+		type filter hook input priority filter; policy accept;
+		ct state established,related accept
+	}
+}
+RULES
+    fi
+    systemctl enable nftables.service
     # Keys belong to a host, not to an image.
     rm -f /etc/ssh/ssh_host_*
     cat >/etc/systemd/system/ssh-host-keys.service <<'UNIT'

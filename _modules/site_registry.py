@@ -18,6 +18,7 @@ ANY, SITE, NETWORK, OPERATORS = "any", "site", "network", "operators"
 WORDS = (ANY, SITE, NETWORK, OPERATORS)
 # The word for the default gateway in pillar nftables:operators.
 GATEWAY = "gateway"
+NO_GATEWAY = "0.0.0.0"  # noqa: S104 - as the routing table has it
 # The service by which people get in: never without a source.
 LOGIN = "sshd"
 
@@ -215,15 +216,14 @@ def services():
 
 
 def _gateway():
-    """The address of the default gateway. Grains know True where a route has no address."""
-    found = __grains__.get("ip4_gw")
-    if not isinstance(found, str):
-        raise CommandExecutionError(
-            "nftables:operators names the gateway, but this host has no default gateway. "
-            "Remedy: name the operators' networks in pillar, or refresh the grains "
-            "(saltutil.refresh_grains) once the network is up"
-        )
-    return found
+    """The address of the default gateway; a route to an interface has none."""
+    for route in __salt__["network.default_route"]("inet"):
+        if route["gateway"] != NO_GATEWAY:
+            return route["gateway"]
+    raise CommandExecutionError(
+        "nftables:operators names the gateway, but this host has no default gateway. "
+        "Remedy: name the operators' networks in pillar"
+    )
 
 
 def _network():

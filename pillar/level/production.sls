@@ -7,3 +7,8 @@ nginx:
 
 mediawiki:
   indexed: true
+
+nftables:
+  # An example: the operators' own networks go here before the first apply, or
+  # only who is logged in already stays in.
+  operators: [192.0.2.0/24]

@@ -4,3 +4,8 @@ site:
 
 nginx:
   hsts_max_age: 86400
+
+nftables:
+  # An example: the operators' own networks go here before the first apply, or
+  # only who is logged in already stays in.
+  operators: [192.0.2.0/24]

@@ -189,9 +189,12 @@ INTERFACES = {
     "wg0": {},
     "eth0": {"inet": [{"address": "10.0.0.7", "netmask": "255.255.255.0"}]},
 }
+ROUTES = [{"destination": "0.0.0.0", "gateway": "10.0.0.254"}]
 
 
-def on_host(registry=SMALL, operators=("gateway",), grains=None, opts=None, interfaces=None):
+def on_host(
+    registry=SMALL, operators=("gateway",), routes=ROUTES, opts=None, interfaces=INTERFACES
+):
     """The module as it is on the host edge1, 10.0.0.7."""
     everyone = [{"address": "10.0.0.1"}, {"address": "10.0.0.7"}]
 
@@ -206,7 +209,6 @@ def on_host(registry=SMALL, operators=("gateway",), grains=None, opts=None, inte
     return load_module(
         "_modules/site_registry.py",
         opts=opts or {},
-        grains={"ip4_gw": "10.0.0.254"} if grains is None else grains,
         pillar={} if operators is None else {"nftables": {"operators": list(operators)}},
         salt={
             "site_hosts.registry": lambda: registry,
@@ -214,7 +216,8 @@ def on_host(registry=SMALL, operators=("gateway",), grains=None, opts=None, inte
             "site_hosts.address": lambda: "10.0.0.7",
             "site_hosts.everyone": site_everyone,
             "site_hosts.peers": peers,
-            "network.interfaces": lambda: INTERFACES if interfaces is None else interfaces,
+            "network.default_route": lambda family: routes if family == "inet" else None,
+            "network.interfaces": lambda: interfaces,
         },
     )
 
@@ -239,10 +242,11 @@ def test_without_operators_the_salt_host_is_the_way_in():
     assert sources(on_host(operators=None))[22] == ["10.0.0.1"]
 
 
-@pytest.mark.parametrize("grains", [{}, {"ip4_gw": True}, {"ip4_gw": False}])
-def test_no_gateway_is_an_error(grains):
-    with pytest.raises(module.CommandExecutionError, match="no default gateway"):
-        on_host(grains=grains).firewall()
+@pytest.mark.parametrize("routes", [[], [{"gateway": "0.0.0.0"}]])  # noqa: S104
+def test_no_gateway_is_an_error(routes):
+    host = on_host(routes=routes)
+    with pytest.raises(host.CommandExecutionError, match="no default gateway"):
+        host.firewall()
 
 
 def test_an_operators_network_that_is_none():

@@ -351,7 +351,8 @@ def secrets_in(pillar, values):
 def misplaced_secrets(result, values):
     """
     Secrets of a host that do not stand under ``<component>:secrets``, or whose
-    component the host does not have.
+    component the host does not have. (A host that does not compile has no component
+    at all; the render step speaks of that.)
     """
     problems = []
     components = {state["sls"].split(".")[0] for state in result["states"]}
@@ -362,7 +363,7 @@ def misplaced_secrets(result, values):
                 f"pillar of {result['id']}: the secret {name} stands at {shown}. "
                 "Cure: put it under <component>:secrets"
             )
-        elif path[0] not in components:
+        elif components and path[0] not in components:
             problems.append(
                 f"pillar of {result['id']}: it has the secret {name} ({shown}) and not the "
                 f"component {path[0]}. Cure: take it out of the pillar/role file"

@@ -24,6 +24,26 @@ def ip_addrs(*_args, **_kwargs):
     return [_own()]
 
 
+def interfaces():
+    """
+    One interface with the own address, and the loopback.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call network.interfaces
+    """
+
+    def inet(address, netmask):
+        return {"address": address, "netmask": netmask, "broadcast": None, "label": ""}
+
+    return {
+        "lo": {"up": True, "inet": [inet("127.0.0.1", "255.0.0.0")]},
+        "eth0": {"up": True, "inet": [inet(_own(), "255.255.255.0")]},
+    }
+
+
 def default_route(family=None):
     """
     One default route, by the first address of the own /24.

@@ -336,7 +336,6 @@ class _Host:
             ip4_gw=str(network[1]),
             ipv4=["127.0.0.1", known[self.id]],
             fqdn_ip4=[known[self.id]],
-            ip4_gw=f"{known[self.id].rpartition('.')[0]}.1",
         )
         return opts
 

@@ -66,16 +66,3 @@ def default_route(family=None):
             "interface": "eth0",
         }
     ]
-
-
-def interfaces():
-    """
-    One interface, with the own address in its /24.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call network.interfaces
-    """
-    return {"eth0": {"up": True, "inet": [{"address": _own(), "netmask": "255.255.255.0"}]}}

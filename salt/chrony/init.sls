@@ -32,5 +32,6 @@ chrony-service:
 
 chrony-clock-of-the-machine:
   test.succeed_without_changes:
+    - name: chrony
     - comment: In a container the clock belongs to the machine; nothing to do here
 {%- endif %}

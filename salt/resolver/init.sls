@@ -17,5 +17,6 @@ resolver-config:
 
 resolver-of-the-machine:
   test.succeed_without_changes:
-    - comment: Pillar resolver:nameservers is empty; /etc/resolv.conf stays as the machine gave it
+    - name: /etc/resolv.conf
+    - comment: Pillar resolver:nameservers is empty; the file stays as the machine gave it
 {%- endif %}

@@ -1,18 +1,17 @@
-{%- set missing -%}
-  Pillar has no `tls`: the master made no certificate for {{ opts["id"] }}. Remedy: on the master, `salt-run state.orchestrate orch.up`, or `salt-call state.apply ca` and then this again
-{%- endset %}
+{%- set given = "tls" in pillar %}
+{%- set said = "The master gave this host a certificate" %}
+{%- if not given %}
+  {%- set said = "Pillar has no `tls`: the master made no certificate for " ~ opts["id"] ~
+      ". Remedy: on the master, `salt-run state.orchestrate orch.up`, or `salt-call state.apply"
+      " ca`; then this again" %}
+{%- endif %}
 
 # Every file below requires this, so a host without a certificate keeps its old one.
+# The comment is lost under test=True, the name is not.
 tls-given:
-{%- if "tls" in pillar %}
-  test.succeed_without_changes:
-    - comment: The master gave this host a certificate
-{%- else %}
-  # The comment is lost under test=True; the name is not.
-  test.fail_without_changes:
-    - name: {{ missing | json }}
-    - comment: {{ missing | json }}
-{%- endif %}
+  test.{{ "succeed" if given else "fail" }}_without_changes:
+    - name: {{ said | json }}
+    - comment: {{ said | json }}
 
 tls-group:
   group.present:

@@ -1,4 +1,4 @@
-{%- import_yaml "users/defaults.yaml" as defaults %}
+{%- import_yaml "users/account.yaml" as defaults %}
 {%- set users = salt["site_users.plan"](pillar.get("users", {}), defaults) %}
 
 users-packages:
@@ -37,9 +37,9 @@ users-{{ user.name }}-keys:
     - require:
       - user: users-{{ user.name }}-account
       - file: users-keys-folder
+{%-   if user.sudo %}
 
 users-{{ user.name }}-sudo:
-{%-   if user.sudo %}
   file.managed:
     - name: /etc/sudoers.d/saltworks-{{ user.name }}
     - source: salt://users/templates/sudoers.j2
@@ -53,6 +53,8 @@ users-{{ user.name }}-sudo:
       - pkg: users-packages
       - user: users-{{ user.name }}-account
 {%-   else %}
+
+users-{{ user.name }}-no-sudo:
   file.absent:
     - name: /etc/sudoers.d/saltworks-{{ user.name }}
 {%-   endif %}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import yaml
 
-NOT_COMPONENTS = {"role", "orch"}
+# Include lists and orchestrations.
+NOT_COMPONENTS = {"base", "role", "orch"}
 ID = re.compile(r"^(?P<quote>[\"']?)(?P<id>[^\s#{\"'][^\"'#]*?)(?P=quote):\s*$")
 FUNCTION = re.compile(r"^  ([a-z_0-9]+\.[a-z_0-9]+):")
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -189,7 +189,7 @@ INTERFACES = {
     "wg0": {},
     "eth0": {"inet": [{"address": "10.0.0.7", "netmask": "255.255.255.0"}]},
 }
-ROUTES = [{"destination": "0.0.0.0", "gateway": "10.0.0.254"}]
+ROUTES = [{"gateway": "10.0.0.254"}]
 
 
 def on_host(

@@ -123,6 +123,14 @@ def test_an_id_twice_is_refused(small_tree):
     refused(rules.wrong_states(small_tree), "stands in salt/memo/init.sls, too")
 
 
+def test_two_branches_with_one_id_pass(small_tree):
+    (small_tree / INIT).write_text(
+        "{% if x %}\nmemo-a:\n  file.absent:\n    - name: /a\n{% else %}\n"
+        "memo-a:\n  test.succeed_without_changes:\n    - comment: nothing to do\n{% endif %}\n"
+    )
+    none(rules.wrong_states(small_tree))
+
+
 @pytest.mark.parametrize("mode", ["0644", "644", '"644"', "'0644'"])
 def test_wrong_modes_are_refused(small_tree, mode):
     edit(small_tree, INIT, '"0640"', mode)

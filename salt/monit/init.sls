@@ -17,9 +17,11 @@ monit-resolver-check:
     - require:
       - pkg: monit-packages
 
+# Last on the host: monit would start a daemon that is not set up yet.
 monit-config:
   file.managed:
     - name: /etc/monit/monitrc
+    - order: last
     - source: salt://monit/templates/monitrc.j2
     - template: jinja
     - context: {{ {
@@ -41,5 +43,6 @@ monit-service:
     - name: monit
     - enable: True
     - reload: True
+    - order: last
     - watch:
       - file: monit-config

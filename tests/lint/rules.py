@@ -199,11 +199,18 @@ def unmarked(tree):
 
 
 def incomplete_components(tree):
-    """Components without manual, defaults or schema."""
+    """
+    Components without a manual; those that read pillar, without a schema; and those
+    that read a key of their own with defaults, without defaults.yaml.
+    """
     tree, problems = Path(tree), []
     for folder in components(tree):
-        needed = [folder / "init.sls", folder / "README.md", folder / "defaults.yaml"]
-        needed.append(tree / "pillar/schema" / f"{folder.name}.yaml")
+        states_ = "".join(_text(path) for path in sorted(folder.rglob("*.sls")))
+        needed = [folder / "init.sls", folder / "README.md"]
+        if f'pillar.get("{folder.name}"' in states_:
+            needed.append(folder / "defaults.yaml")
+        if re.search(r"\bpillar\b", states_):
+            needed.append(tree / "pillar/schema" / f"{folder.name}.yaml")
         problems += [
             f"{path.relative_to(tree)}: missing. Cure: write it, see docs/writing-a-component.md"
             for path in needed

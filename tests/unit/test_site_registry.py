@@ -242,7 +242,7 @@ def test_without_operators_the_salt_host_is_the_way_in():
     assert sources(on_host(operators=None))[22] == ["10.0.0.1"]
 
 
-@pytest.mark.parametrize("routes", [[], [{"gateway": "0.0.0.0"}]])  # noqa: S104
+@pytest.mark.parametrize("routes", [[], [{"gateway": "0.0.0.0"}]])
 def test_no_gateway_is_an_error(routes):
     host = on_host(routes=routes)
     with pytest.raises(host.CommandExecutionError, match="no default gateway"):

@@ -189,7 +189,7 @@ def _text(value):
 
 
 def holds(database, wait=0):
-    """
+    r"""
     Ask the database which tables it has, and what was last done to it.
 
     database
@@ -208,7 +208,9 @@ def holds(database, wait=0):
 
     .. code-block:: bash
 
-        salt-call site_mediawiki.holds '{host: 127.0.0.1, port: 3306, name: wiki, user: wiki_admin, password_file: /etc/mediawiki/secrets/database_admin, ca: /etc/ssl/site/ca.crt}'
+        salt-call site_mediawiki.holds '{host: 127.0.0.1, port: 3306, name: wiki, \
+            user: wiki_admin, password_file: /etc/mediawiki/secrets/database_admin, \
+            ca: /etc/ssl/site/ca.crt}'
     """
     connection = _connect(database, wait)
     try:

@@ -2,12 +2,7 @@
 How many workers a php-fpm pool may have.
 """
 
-try:
-    from salt.exceptions import CommandExecutionError
-except ImportError:  # read by tools that have no Salt
-
-    class CommandExecutionError(Exception):
-        """Stands in for Salt's own where Salt is not installed."""
+from salt.exceptions import CommandExecutionError
 
 
 def sizes(memory_mb, share, worker_mb, max_children):

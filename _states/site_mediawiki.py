@@ -64,23 +64,18 @@ def database_current(
     code_version = __salt__["site_mediawiki.version"]()
     if __opts__["test"] and not (code_version and Path(database["password_file"]).exists()):
         return dict(ret, result=None, comment="Asks the database once MediaWiki is installed")
-    if code_version is None:
-        return dict(ret, result=False, comment="MediaWiki is not installed on this host")
     try:
+        if code_version is None:
+            raise CommandExecutionError("MediaWiki is not installed on this host")
         found = __salt__["site_mediawiki.holds"](database, wait)
         task = __salt__["site_mediawiki.needed"](found, code_version, extensions)
         if task is None:
             recorded = found["record"]["version"]
             return dict(ret, comment=f"The database is current: version {recorded}")
-        before = (found["record"] or {}).get("version")
-        changes = {"old": before, "new": code_version}
+        changes = {"database": {"old": (found["record"] or {}).get("version"), "new": code_version}}
         if __opts__["test"]:
-            return dict(
-                ret,
-                result=None,
-                changes={"database": changes},
-                comment=f"MediaWiki {code_version}: the database needs: {task}",
-            )
+            comment = f"MediaWiki {code_version}: the database needs: {task}"
+            return dict(ret, result=None, changes=changes, comment=comment)
         done = __salt__["site_mediawiki.bring"](
             name=name,
             server=server,
@@ -96,8 +91,4 @@ def database_current(
         return dict(ret, result=False, comment=str(error))
     if done is None:
         return dict(ret, comment="Another host has just brought the database up to date")
-    return dict(
-        ret,
-        changes={"database": changes},
-        comment=f"MediaWiki {code_version}: {done} done",
-    )
+    return dict(ret, changes=changes, comment=f"MediaWiki {code_version}: {done} done")

@@ -1,0 +1,347 @@
+"""The wiki as its readers and writers meet it, through the public edge."""
+
+import contextlib
+import secrets as random
+import socket
+import ssl
+import warnings
+
+import pytest
+import requests
+import yaml
+
+from tests.support.waiting import wait_for
+from tools.inventory import TREE
+
+# Nobody's business outside: settings, code that is not an entry point, other people's tools.
+HIDDEN = [
+    "/w/LocalSettings.php",
+    "/w/includes/Defines.php",
+    "/w/maintenance/run.php",
+    "/w/mw-config/index.php",
+    "/w/vendor/autoload.php",
+    "/w/extensions/Cite/extension.json",
+    "/w/images/",
+    "/.git/config",
+]
+
+
+class Site:
+    """The level's public site as seen from here: its names lead to the first frontend."""
+
+    def __init__(self, fleet, folder):
+        frontend = fleet.with_role("frontend")[0]
+        self.fleet = fleet
+        level = fleet.inventory.level
+        pillar = yaml.safe_load((TREE / f"pillar/level/{level}.sls").read_text("utf-8"))
+        self.domain = pillar["site"]["domain"]
+        self.name = f"docs.{self.domain}"
+        self.address = fleet.address(frontend.name)
+        self.ca = folder / "ca.crt"
+        self.ca.write_text(frontend.file("/etc/ssl/site/ca.crt").content_string, "utf-8")
+
+    def session(self):
+        """A browser with its own cookies that trusts the level's CA and no other."""
+        opened = requests.Session()
+        opened.trust_env = False
+        opened.verify = str(self.ca)
+        return opened
+
+
+@pytest.fixture(scope="module")
+def site(fleet, tmp_path_factory):
+    made = Site(fleet, tmp_path_factory.mktemp("site"))
+    resolve = socket.getaddrinfo
+
+    def here(name, *rest, **more):
+        ours = isinstance(name, str) and name.endswith(made.domain)
+        return resolve(made.address if ours else name, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", here)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def password(fleet):
+    """The first account's password: in git in clear for a sandbox only."""
+    path = TREE / "pillar" / "secrets" / fleet.inventory.level / "secrets.yaml"
+    found = yaml.safe_load(path.read_text("utf-8"))["mediawiki-admin"]
+    if not found.startswith("sandbox-only-"):
+        pytest.skip("this level's secrets are not in clear")
+    return found
+
+
+class Writer:
+    """Somebody who is logged in."""
+
+    def __init__(self, site, password=None):
+        self.site, self.browser = site, site.session()
+        self.api = f"https://{site.name}/w/api.php"
+        if password:
+            answer = self.post(
+                action="clientlogin",
+                username="WikiAdmin",
+                password=password,
+                logintoken=self.token("login"),
+                loginreturnurl=f"https://{site.name}/",
+            )
+            assert answer["clientlogin"]["status"] == "PASS", answer
+
+    def get(self, **what):
+        answer = self.browser.get(self.api, params=what | {"format": "json"}, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, **what):
+        answer = self.browser.post(self.api, data=what | {"format": "json"}, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def token(self, kind="csrf"):
+        return self.get(action="query", meta="tokens", type=kind)["query"]["tokens"][f"{kind}token"]
+
+    def name(self):
+        return self.get(action="query", meta="userinfo")["query"]["userinfo"]["name"]
+
+    def edit(self, title, text):
+        answer = self.post(action="edit", title=title, text=text, token=self.token())
+        assert answer.get("edit", {}).get("result") == "Success", answer
+
+
+@pytest.fixture(scope="module")
+def writer(site, password):
+    return Writer(site, password)
+
+
+def from_frontend(site, app, path):
+    """What one app host answers to the frontend: body and status."""
+    host = site.fleet.with_role("frontend")[0]
+    return host.check_output(
+        f"curl -s -m 30 -w ' %{{http_code}}' -H 'Host: {site.name}' "
+        f"-H 'X-Forwarded-Proto: https' http://{site.fleet.address(app.name)}{path}"
+    )
+
+
+# -- the edge ------------------------------------------------------------------
+
+
+def test_a_page_over_a_certificate_of_the_level(site):
+    answer = site.session().get(f"https://{site.name}/", timeout=30)
+    assert answer.status_code == 200
+    assert answer.url == f"https://{site.name}/wiki/Main_Page"
+    assert "<title>" in answer.text
+    assert "server" not in answer.headers or "/" not in answer.headers["server"]
+    for header in ("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"):
+        assert answer.headers.get(header), header
+
+
+def test_without_the_level_s_ca_nobody_is_trusted(site):
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"https://{site.name}/", timeout=30)
+
+
+def test_styles_and_scripts_load(site):
+    browser = site.session()
+    page = browser.get(f"https://{site.name}/wiki/Main_Page", timeout=30).text
+    assert "/w/load.php?" in page
+    styles = browser.get(
+        f"https://{site.name}/w/load.php?lang=en&modules=skins.vector.styles&only=styles"
+        "&skin=vector-2022",
+        timeout=60,
+    )
+    assert styles.status_code == 200 and styles.headers["Content-Type"].startswith("text/css")
+    assert ".vector-" in styles.text
+    logo = browser.get(f"https://{site.name}/site/logo.svg", timeout=30)
+    assert logo.status_code == 200 and "svg" in logo.headers["Content-Type"]
+
+
+def test_plain_http_leads_to_https(site):
+    answer = site.session().get(f"http://{site.name}/wiki/X?a=b", allow_redirects=False, timeout=30)
+    assert answer.status_code == 301
+    assert answer.headers["Location"] == f"https://{site.name}/wiki/X?a=b"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_unknown_name_is_refused(site, scheme):
+    answer = site.session().get(
+        f"{scheme}://nobody.{site.domain}/", allow_redirects=False, timeout=30
+    )
+    assert answer.status_code == 421
+
+
+@pytest.mark.parametrize("version", ["TLSv1.0", "TLSv1.1"])
+def test_old_tls_is_refused(site, version):
+    context = ssl.create_default_context(cafile=site.ca)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion[version.replace(".0", "").replace(".", "_")]
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        socket.create_connection((site.address, 443), timeout=10) as line,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        context.wrap_socket(line, server_hostname=site.name)
+
+
+@pytest.mark.parametrize("path", HIDDEN)
+def test_what_is_nobody_s_business_does_not_exist(site, path):
+    assert site.session().get(f"https://{site.name}{path}", timeout=30).status_code == 404
+
+
+def test_the_client_s_own_word_about_its_address_counts_nothing(site):
+    def seen(headers):
+        answer = site.session().get(
+            f"https://{site.name}/w/api.php?action=query&meta=userinfo&format=json",
+            headers=headers,
+            timeout=30,
+        )
+        return answer.json()["query"]["userinfo"]["name"]
+
+    told = seen({"X-Forwarded-For": "192.0.2.66", "X-Real-IP": "192.0.2.66"})
+    assert told == seen({})
+    frontends = {site.fleet.address(host.name) for host in site.fleet.with_role("frontend")}
+    assert told not in frontends
+
+
+# -- reading and writing -------------------------------------------------------
+
+
+def test_what_is_written_is_read_on_every_host(site, writer):
+    text = random.token_hex(8)
+    writer.edit("Fleet test", text)
+    for app in site.fleet.with_role("app"):
+        assert text in from_frontend(site, app, "/wiki/Fleet_test"), app.name
+
+
+def test_tokens_hold_over_many_edits(writer):
+    # The frontend sends each request to the next host: a token is made on one and
+    # used on the other.
+    for number in range(12):
+        writer.edit("Fleet test of tokens", f"{number} {random.token_hex(4)}")
+
+
+def test_nobody_edits_without_an_account(site):
+    stranger = Writer(site)
+    answer = stranger.post(action="edit", title="Fleet test", text="x", token=stranger.token())
+    assert answer["error"]["code"] == "permissiondenied"
+
+
+def test_a_wrong_password_lets_nobody_in(site, password):
+    with pytest.raises(AssertionError, match="FAIL"):
+        Writer(site, password + "x")
+
+
+def test_the_visual_editor_reads_and_saves(writer):
+    text = random.token_hex(8)
+    writer.edit("Fleet test of the editor", "before")
+    page = writer.get(action="visualeditor", paction="parse", page="Fleet test of the editor")
+    page = page["visualeditor"]
+    assert page["result"] == "success" and "before" in page["content"]
+    saved = writer.post(
+        action="visualeditoredit",
+        paction="save",
+        page="Fleet test of the editor",
+        html=page["content"].replace("before", text),
+        etag=page["etag"],
+        oldid=page["oldid"],
+        basetimestamp=page["basetimestamp"],
+        token=writer.token(),
+    )["visualeditoredit"]
+    assert saved["result"] == "success" and text in saved["content"]
+
+
+def test_what_was_written_is_found(writer):
+    word = "findme" + random.token_hex(6)
+    writer.edit("Fleet test of search", word)
+
+    def found():
+        hits = writer.get(action="query", list="search", srsearch=word)["query"]["search"]
+        return any(hit["title"] == "Fleet test of search" for hit in hits)
+
+    # The index is written by the job queue.
+    wait_for(found, 150, "the search finds a page that was just written")
+
+
+# -- one host less -------------------------------------------------------------
+
+
+def test_a_stopped_app_host_costs_no_page_and_no_session(site, writer):
+    hosts = site.fleet.with_role("app")
+    if len(hosts) < 2:
+        pytest.skip("one app host only")
+    assert writer.name() == "WikiAdmin"
+    with contextlib.ExitStack() as after:
+        after.callback(hosts[0].run_expect, [0], "systemctl start nginx php8.4-fpm")
+        hosts[0].run_expect([0], "systemctl stop nginx php8.4-fpm")
+        for _ in range(10):
+            page = site.session().get(f"https://{site.name}/wiki/Main_Page", timeout=30)
+            assert page.status_code == 200
+        assert writer.name() == "WikiAdmin"
+        writer.edit("Fleet test", "written while a host was away")
+
+
+def test_php_alone_stopped_costs_no_page(site):
+    hosts = site.fleet.with_role("app")
+    if len(hosts) < 2:
+        pytest.skip("one app host only")
+    with contextlib.ExitStack() as after:
+        after.callback(hosts[0].run_expect, [0], "systemctl start php8.4-fpm")
+        hosts[0].run_expect([0], "systemctl stop php8.4-fpm")
+        for _ in range(6):
+            page = site.session().get(f"https://{site.name}/wiki/Main_Page", timeout=30)
+            assert page.status_code == 200
+
+
+# -- on the hosts --------------------------------------------------------------
+
+
+@pytest.mark.role("app")
+def test_settings_are_the_wiki_s_own(fleet, host):
+    settings = host.file("/etc/mediawiki/LocalSettings.php")
+    assert (settings.user, settings.group, settings.mode) == ("root", "wiki", 0o640)
+    for name in ("admin", "database_admin"):
+        secret = host.file(f"/etc/mediawiki/secrets/{name}")
+        assert (secret.user, secret.mode) == ("root", 0o600)
+    pool = host.file("/run/php/wiki.sock")
+    assert (pool.user, pool.mode) == ("www-data", 0o600)
+    assert host.run("runuser -u www-data -- cat /etc/mediawiki/LocalSettings.php").rc != 0
+
+
+@pytest.mark.role("app")
+def test_no_other_web_server_came_along(fleet, host):
+    assert not host.package("apache2").is_installed
+
+
+@pytest.mark.role("app")
+def test_jobs_run_from_their_timer(fleet, host):
+    assert host.service("mediawiki-jobs.timer").is_running
+    host.run_expect([0], "systemctl start mediawiki-jobs.service")
+    said = host.check_output("systemctl show -P Result mediawiki-jobs.service")
+    assert said == "success"
+
+
+@pytest.mark.role("app")
+def test_nginx_refuses_a_broken_file_and_keeps_the_old(fleet, host):
+    command = "nginx-check-candidate /etc/nginx/sites-enabled/mediawiki.conf"
+    broken = fleet.shell(host.name, f"{command} /dev/stdin", stdin="server { bogus on; }\n")
+    assert broken.returncode != 0 and "bogus" in broken.stderr
+    host.run_expect([0], f"{command} /etc/nginx/sites-enabled/mediawiki.conf")
+    host.run_expect([0], "nginx -t")
+
+
+@pytest.mark.role("app")
+def test_the_database_is_not_spoken_to_in_clear(fleet, host):
+    # As the wiki does, but without TLS: the server refuses this account.
+    script = (
+        "define('MEDIAWIKI', 1); define('DBO_DEFAULT', 16);"
+        "function wfLoadSkin($x) {} function wfLoadExtension($x) {}"
+        "require '/etc/mediawiki/LocalSettings.php';"
+        "mysqli_report(MYSQLI_REPORT_OFF);"
+        "[$h, $p] = explode(':', $wgDBserver);"
+        "$c = mysqli_init(); echo $c->real_connect($h, $wgDBuser, $wgDBpassword, $wgDBname, $p)"
+        " ? 'in' : 'refused';"
+    )
+    said = fleet.shell(host.name, "runuser -u wiki -- php", stdin=f"<?php {script}")
+    assert said.stdout.strip() == "refused", said.stdout + said.stderr

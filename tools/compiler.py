@@ -45,7 +45,6 @@ GRAINS = {
     "num_cpus": 2,
     "mem_total": 4096,
     "path": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "saltversion": "3008.3",
     "pythonversion": [3, 13, 5, "final", 0],
 }
 
@@ -282,6 +281,7 @@ class _Host:
     def options(self):
         """A minion's options, with what the shipped master configuration says of pillar."""
         import salt.config
+        import salt.version
 
         level = self.level()
         if level is None:
@@ -328,6 +328,7 @@ class _Host:
         opts["grains"] = dict(
             GRAINS,
             id=self.id,
+            saltversion=salt.version.__version__,
             host=name,
             fqdn=self.id,
             nodename=self.id,

@@ -413,20 +413,27 @@ def unused_defaults(tree):
     return problems
 
 
-PIN = re.compile(
-    r"\b(salt|PyMySQL|saltext[-._]mysql)\s*(?:==|@v?|:=?\s+['\"]?)\s*v?(\d+[\d.]*\d)", re.IGNORECASE
-)
-
-
-def other_pins(files):
+def other_pins(files, pinned):
     """
     Versions of what stands in requirements/salt.txt that are written anywhere else.
 
     files
         ``{path: text}`` of the repository without requirements/salt.txt.
+
+    pinned
+        The text of requirements/salt.txt.
     """
-    return [
-        f"{path}: {found.group()} pins what requirements/salt.txt pins. Cure: read it from there"
-        for path, text in files.items()
-        for found in PIN.finditer(text)
-    ]
+    versions = dict(re.findall(r"^([\w.-]+)==(\S+)", pinned, flags=re.MULTILINE))
+    problems = []
+    for name, version in versions.items():
+        # Prose may speak of a version; Salt's own number means nothing else anywhere.
+        spelling = rf"\b{re.escape(name)}\s*(==|>=|~=|@|:)"
+        number = rf"(?<![\d.]){re.escape(version)}(?![\d.]*\d)" if name == "salt" else "(?!)"
+        pattern = re.compile(rf"{spelling}\s*['\"]?v?\d[\d.]*\d|{number}", re.IGNORECASE)
+        problems += [
+            f"{path}: {found.group()} pins what requirements/salt.txt pins. Cure: read it from there"
+            for path, text in files.items()
+            if not path.endswith(".md")
+            for found in pattern.finditer(text)
+        ]
+    return problems

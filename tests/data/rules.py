@@ -431,7 +431,8 @@ def other_pins(files, pinned):
         number = rf"(?<![\d.]){re.escape(version)}(?![\d.]*\d)" if name == "salt" else "(?!)"
         pattern = re.compile(rf"{spelling}\s*['\"]?v?\d[\d.]*\d|{number}", re.IGNORECASE)
         problems += [
-            f"{path}: {found.group()} pins what requirements/salt.txt pins. Cure: read it from there"
+            f"{path}: {found.group()} pins what requirements/salt.txt pins. "
+            "Cure: read it from there"
             for path, text in files.items()
             if not path.endswith(".md")
             for found in pattern.finditer(text)

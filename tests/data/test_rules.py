@@ -272,7 +272,7 @@ PINNED = "# why\nsalt==1234.5\nMemoDB==1.1.1\n"
 
 
 @pytest.mark.parametrize(
-    "text", ["salt==1234.5", "version: 1234.5", "memodb==1.0.9", "MemoDB: 1.1.2"]
+    "text", ["salt" + "==1234.5", "version: 1234.5", "memodb==1.0.9", "MemoDB: 1.1.2"]
 )
 def test_a_second_pin_is_refused(text):
     refused(rules.other_pins({"tools/x": text}, PINNED), "tools/x: ")

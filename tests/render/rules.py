@@ -8,6 +8,9 @@ MASK = "****"
 PRIVATE_MODES = {"0400", "0440", "0600", "0640", "0660", "0700", "0710", "0750"}
 SHORTEST = 8
 
+# Formats that know no comment: certificates, JSON, and redis' table of users.
+UNCOMMENTABLE = r".*\.(crt|key|pem|json)|/etc/redis/users\.acl"
+
 # Where the program can check a file, the state must let it: path -> the program.
 CHECKED = {
     r"/etc/haproxy/haproxy\.cfg": "haproxy -c",
@@ -51,6 +54,18 @@ def encrypted(result):
         "pillar file with #!jinja|yaml|gpg"
         for path, file in result["files"].items()
         if compiler.PGP_BLOCK in (file["text"] or "")
+    ]
+
+
+def unmarked(result):
+    """Files that do not say at their beginning who manages them."""
+    return [
+        f"{result['id']}: {path} (state {file['state']}) does not say who manages it. Cure: begin "
+        "it with the comment `Managed by Saltworks: <component>. Local changes are overwritten.`"
+        for path, file in result["files"].items()
+        if file["text"] is not None
+        and not re.fullmatch(UNCOMMENTABLE, path)
+        and not any("Managed by Saltworks: " in line for line in file["text"].splitlines()[:4])
     ]
 
 

@@ -43,6 +43,11 @@ def test_no_masked_and_no_encrypted_value(compiled, level, host_id):
 
 
 @every_host
+def test_every_file_says_who_manages_it(compiled, level, host_id):
+    none(rules.unmarked(compiled[level][host_id]))
+
+
+@every_host
 def test_no_name_of_another_level(compiled, level, host_id, domains):
     none(rules.strangers(compiled[level][host_id], level, domains))
 
@@ -74,7 +79,7 @@ WELL = {
     ],
     "files": {
         "/etc/memo.conf": {
-            "text": "host memo1.sandbox.wpd.internal docs.webplatform.test sandbox-only-memo\n",
+            "text": "# Managed by Saltworks: memo. …\nhost memo1.sandbox.wpd.internal docs.webplatform.test sandbox-only-memo\n",
             "mode": "0640",
             "state": "memo-config",
         }
@@ -106,6 +111,7 @@ def all_rules(result):
     return (
         rules.masked(result)
         + rules.encrypted(result)
+        + rules.unmarked(result)
         + rules.strangers(result, "sandbox", DOMAINS)
         + rules.open_secrets(result, VALUES)
         + rules.unchecked(result)
@@ -124,6 +130,7 @@ def test_the_rules_let_pass_what_is_well():
         ({"text": "peer memo1.production.wpd.internal"}, "of level production"),
         ({"text": "peer memo1-production.wpd.internal"}, "of level production"),
         ({"text": "https://docs.webplatform.org/"}, "of level production"),
+        ({"text": "host memo1"}, "does not say who manages it"),
         ({"mode": "0644"}, "has mode 0644"),
         ({"mode": None}, "has mode None"),
         ({"show_changes": True}, "shows its changes"),

@@ -39,7 +39,7 @@ def test_an_unknown_host_is_refused_with_the_known_ones():
     done = fleet_command("exec", "nosuch1", "--", "true")
     assert done.returncode == 2
     assert "no host 'nosuch1'" in done.stderr
-    assert "frontend1" in done.stderr
+    assert "redis-cache1" in done.stderr
 
 
 def test_salt_runs_on_the_master():

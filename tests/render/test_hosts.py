@@ -79,7 +79,10 @@ WELL = {
     ],
     "files": {
         "/etc/memo.conf": {
-            "text": "# Managed by Saltworks: memo. …\nhost memo1.sandbox.wpd.internal docs.webplatform.test sandbox-only-memo\n",
+            "text": (
+                "# Managed by Saltworks: memo. …\n"
+                "host memo1.sandbox.wpd.internal docs.webplatform.test sandbox-only-memo\n"
+            ),
             "mode": "0640",
             "state": "memo-config",
         }

@@ -212,7 +212,12 @@ class Sandbox:
         while True:
             # Fails at once, rather than waits, while systemd has no bus yet.
             done = self.podman.inside(
-                host.id, "systemctl", "is-system-running", "--wait", check=False, timeout=BOOT_SECONDS
+                host.id,
+                "systemctl",
+                "is-system-running",
+                "--wait",
+                check=False,
+                timeout=BOOT_SECONDS,
             )
             said = done.stdout.strip()
             if said in ("running", "degraded"):

@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from tools import image, inventory, machine, up
+from tools import image, inventory, machine, secrets, up
 from tools.errors import FleetError
 from tools.progress import Progress
 from tools.sandbox import Sandbox
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # A log or a pipe has no width of its own; a table must not lose columns there.
+app.add_typer(secrets.app, name="secret")
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 

@@ -23,8 +23,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-# A log or a pipe has no width of its own; a table must not lose columns there.
 app.add_typer(secrets.app, name="secret")
+
+# A log or a pipe has no width of its own; a table must not lose columns there.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
@@ -107,8 +108,8 @@ def status(
     sandbox = _sandbox()
     result = up.status(sandbox)
     if as_json:
-        pending = result.pop("pending_keys")
-        print(json.dumps(dict(result, pending_keys=pending), indent=2))
+        services = [{key: page[key] for key in ("name", "url")} for page in result["services"]]
+        print(json.dumps(dict(result, services=services), indent=2))
     else:
         _print_status(sandbox, result)
     if any(host["state"] != "ok" for host in result["hosts"]):
@@ -164,8 +165,8 @@ def _login(sandbox, service):
     if not service.get("login"):
         return "-"
     path = inventory.TREE / "pillar" / "secrets" / sandbox.level / "secrets.yaml"
-    secrets = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
-    password = (secrets or {}).get(service.get("secret"), "")
+    known = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+    password = (known or {}).get(service.get("secret"), "")
     return (
         service["login"]
         if not password or "BEGIN PGP" in password

@@ -17,3 +17,6 @@ users:
     keys:
       - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVYQU1QTEUgS0VZIE9OTFksIE5PQk9EWSBIQVMgSVQh example
     sudo: true
+
+mariadb:
+  buffer_pool_mb: 64

@@ -22,6 +22,15 @@ mediawiki:
     upgrade_key: {{ secrets["mediawiki-upgrade-key"] | json }}
     admin: {{ secrets["mediawiki-admin"] | json }}
 
+# --- the database -----------------------------------------------------------
+haproxy:
+  proxies:
+    mariadb:
+      port: 3306
+      peers: db
+      peer_port: 3306
+      health_port: 9200
+
 # --- keystores -------------------------------------------------------------
 nutcracker:
   pools:

@@ -1,0 +1,58 @@
+{%- import_yaml "haproxy/defaults.yaml" as defaults %}
+{%- set haproxy = salt["slsutil.merge"](defaults, pillar.get("haproxy", {})) %}
+{%- set proxies = [] %}
+{%- for name, options in haproxy.proxies | dictsort %}
+{%-   do proxies.append({
+        "name": name,
+        "port": options.port,
+        "peer_port": options.peer_port,
+        "health_port": options.health_port,
+        "idle_timeout": options.get("idle_timeout", 3600),
+        "hosts": salt["site_hosts.peers"](options.peers),
+      }) %}
+{%-   if not proxies[-1].hosts %}
+{%-     do raise("haproxy: no hosts with the role " ~ options.peers ~ " for the proxy " ~ name) %}
+{%-   endif %}
+{%- endfor %}
+{%- if not proxies %}
+{%-   do raise("haproxy: pillar haproxy:proxies is empty") %}
+{%- endif %}
+
+haproxy-packages:
+  pkg.installed:
+    - pkgs: [haproxy]
+    - install_recommends: False
+
+haproxy-config:
+  file.managed:
+    - name: /etc/haproxy/haproxy.cfg
+    - source: salt://haproxy/templates/haproxy.cfg.j2
+    - template: jinja
+    - context: {{ {"haproxy": haproxy, "proxies": proxies} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: /usr/sbin/haproxy -c -f
+    - require:
+      - pkg: haproxy-packages
+
+haproxy-unit:
+  file.managed:
+    - name: /etc/systemd/system/haproxy.service.d/saltworks.conf
+    - source: salt://haproxy/files/haproxy.service.conf
+    - user: root
+    - group: root
+    - mode: "0644"
+    - makedirs: True
+    - require:
+      - pkg: haproxy-packages
+
+haproxy-service:
+  service.running:
+    - name: haproxy
+    - enable: True
+    - reload: True
+    - watch:
+      - file: haproxy-config
+    - require:
+      - file: haproxy-unit

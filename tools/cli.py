@@ -336,6 +336,35 @@ def docs():
     raise typer.Exit(ladder.python("-m", "tools.docs"))
 
 
+@app.command(hidden=True)
+def adopt(
+    config: Annotated[str, typer.Argument(help="An SSH configuration that names the machines.")],
+):
+    """
+    Make hosts of the level of Debian machines that an SSH configuration names.
+
+    What `up` does once its containers run. The Vagrantfile calls it.
+
+    Example: `vagrant ssh-config > config; ./fleet adopt config`
+    """
+    from tools.remote import Machines
+
+    machines = Machines(_inventory(), config)
+    with machines.transport, Progress(f"adopting {CHOSEN['level']}") as progress:
+        failures = up.adopt(machines, progress)
+    _print_failures(failures)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command(hidden=True)
+def vagrant(word: Annotated[str, typer.Argument(help="plan, docker-up or docker-down")]):
+    """Answer the Vagrantfile."""
+    from tools import vagrant as answers
+
+    answers.main(_inventory(), word, lambda sentence: err.print(f"[dim]fleet:[/dim] {sentence}"))
+
+
 @app.command("test", context_settings=PASS_THROUGH)
 def test_(context: typer.Context):
     """

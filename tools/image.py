@@ -1,9 +1,11 @@
 """The image of a host: a Debian base, and Salt on it."""
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -55,6 +57,37 @@ def site_names(tree):
     )
 
 
+def bundle():
+    """What a bare machine needs to become a host, as a tar: bootstrap.sh and its files."""
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="saltworks-image-") as name:
+        folder = Path(name)
+        _context(folder)
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for part in ("bootstrap.sh", "requirements", "minion"):
+                archive.add(folder / part, arcname=part, filter=_of_root)
+    return buffer.getvalue()
+
+
+def _of_root(member):
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mode = 0o755 if member.isdir() or member.name == "bootstrap.sh" else 0o644
+    return member
+
+
+def name():
+    """The name of the image that this clone makes, there or not."""
+    with tempfile.TemporaryDirectory(prefix="saltworks-image-") as folder:
+        _context(Path(folder))
+        return _name(Path(folder))
+
+
+def _name(folder):
+    """An image's name, tagged with a hash of all that it is made from."""
+    return f"{HOST}:{_fingerprint(folder)}"
+
+
 def _fingerprint(folder):
     digest = hashlib.sha256(SUITE.encode())
     # Roles and levels change often, are kept right by a state, and make no new image.
@@ -88,10 +121,10 @@ def ensure(podman, say):
 
     Returns the image's name, tagged with a hash of all that it is made from.
     """
-    with tempfile.TemporaryDirectory(prefix="saltworks-image-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="saltworks-image-") as temporary:
+        folder = Path(temporary)
         _context(folder)
-        image = f"{HOST}:{_fingerprint(folder)}"
+        image = _name(folder)
         if podman.run("image", "exists", image, check=False).returncode == 0:
             return image
         machine.CACHE.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import ipaddress
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,23 @@ class Inventory:
     @property
     def master(self):
         return next(host for host in self.hosts if host.roles[0] == "salt")
+
+    def addresses(self):
+        """
+        An address in the level's network for every host: {host id: text}.
+
+        Made from the host's name, so that a new host moves no other; but for
+        the rare case that the two meet on one address.
+        """
+        # The low ones are for the gateway and whatever else stands in a network.
+        pool = [str(address) for address in self.network.hosts()][9:]
+        found = {}
+        for host in self.hosts:
+            at = zlib.crc32(host.name.encode())
+            while pool[at % len(pool)] in found.values():
+                at += 1
+            found[host.id] = pool[at % len(pool)]
+        return found
 
     def find(self, wanted):
         """The host of that id or first label; raises FleetError for any other word."""

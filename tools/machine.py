@@ -158,6 +158,8 @@ def own_certificates():
 
 def apt_proxy():
     """The machine's apt proxy as lines of apt configuration; often none."""
+    if not shutil.which("apt-config"):
+        return ""
     done = subprocess.run(
         [
             "apt-config",

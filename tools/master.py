@@ -16,16 +16,16 @@ DETAIL_SECONDS = 4
 
 
 class Master:
-    """The host of role salt, through podman."""
+    """The host of role salt, as the sandbox or other machines reach it."""
 
     def __init__(self, sandbox):
         self.sandbox = sandbox
-        self.podman = sandbox.podman
+        self.transport = sandbox.transport
         self.id = sandbox.inventory.master.id
 
     def inside(self, *command, **options):
         """Run a command on the master's host."""
-        return self.podman.inside(self.id, *command, **options)
+        return self.transport.inside(self.id, *command, **options)
 
     def ship(self):
         """Put the tree of this clone on the master; return whether that changed anything."""
@@ -163,15 +163,9 @@ class Master:
         """
         names = {host.id: host.name for host in self.sandbox.inventory.hosts}
         watcher = subprocess.Popen(
-            [
-                *self.podman.command,
-                "exec",
-                self.id,
-                "salt-run",
-                "--log-level=quiet",
-                "state.event",
-                "pretty=False",
-            ],
+            self.transport.words(
+                self.id, "salt-run", "--log-level=quiet", "state.event", "pretty=False"
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
@@ -235,7 +229,7 @@ class Master:
         script = "tail -c 20000 /var/log/salt/minion | grep -o 'Running state .*' | tail -n 1"
         while not ended.wait(DETAIL_SECONDS):
             for host_id in sorted(working):
-                said = self.podman.inside(host_id, "sh", "-c", script, check=False).stdout
+                said = self.transport.inside(host_id, "sh", "-c", script, check=False).stdout
                 found = re.search(r"Running state \[(.+)\] at time", said)
                 if found and host_id in working:
                     progress.step(names[host_id], f"highstate: {found[1]}", fresh=False)

@@ -62,6 +62,10 @@ class Podman:
         """Run a command that prints JSON; return it parsed."""
         return json.loads(self.run(*arguments).stdout or "null")
 
+    def words(self, host_id, *command):
+        """The command line that runs a command in a host."""
+        return [*self.command, "exec", host_id, *command]
+
     def inside(self, host_id, *command, stdin=None, check=True, timeout=None):
         """Run a command in a host; like run()."""
         flags = ["-i"] if stdin is not None else []

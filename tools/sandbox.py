@@ -33,6 +33,8 @@ class Sandbox:
         self.inventory = inventory
         self.level = inventory.level
         self.podman = Podman(machine.runtime())
+        # How its hosts are reached; other machines are reached over SSH.
+        self.transport = self.podman
         self.network = f"saltworks-{self.level}"
         self.state = machine.STATE / self.level
 

@@ -32,19 +32,52 @@ def raise_level(sandbox, progress):
     gone = _remove_gone(sandbox, master, progress)
     made = sandbox.boot(built, progress)
 
-    master_name = sandbox.inventory.master.name
-    progress.step(master_name, "tree and master")
     _inside(sandbox, sandbox.inventory.master, "")
-    shipped = master.ship()
-    master.converge_itself(shipped)
-    progress.done(master_name, "master ready")
-    _forget_gone(sandbox, master, gone, progress)
-    joined = _join_all(sandbox, master, progress)
+    shipped = _ready(sandbox, master, progress)
+    _forget_gone(sandbox.inventory, master, gone, progress)
+    joined = _join_all(sandbox, master, progress, _inside)
 
     steps = master.orchestrate("orch.up", progress, {"sync": bool(shipped or made or joined)})
     sandbox.write_ssh_config()
     _save_pages(sandbox, master, progress)
     return failures_of(steps)
+
+
+def adopt(machines, progress):
+    """
+    Make hosts of machines that run already, and raise their level: as `up` does.
+
+    machines
+        :py:class:`tools.remote.Machines`; its transport is open.
+
+    Returns and raises what :py:func:`raise_level` does.
+    """
+    bundle = image.bundle()
+
+    def bootstrap(host):
+        progress.step(host.name, "packages and Salt")
+        machines.transport.inside(host.id, "sh", "-c", _UNPACK, stdin=bundle)
+        machines.transport.inside(host.id, "sh", "-c", _BOOTSTRAP)
+        progress.done(host.name, "has a minion")
+
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        list(pool.map(bootstrap, machines.inventory.hosts))
+    master = Master(machines)
+    shipped = _ready(machines, master, progress)
+    _forget_gone(machines.known, master, (), progress)
+    joined = _join_all(machines, master, progress, _on_machine)
+    steps = master.orchestrate("orch.up", progress, {"sync": bool(shipped or joined)})
+    return failures_of(steps)
+
+
+def _ready(sandbox, master, progress):
+    """Give the master this clone's tree, and make it one; return whether the tree is new."""
+    name = sandbox.inventory.master.name
+    progress.step(name, "tree and master")
+    shipped = master.ship()
+    master.converge_itself(shipped)
+    progress.done(name, "master ready")
+    return shipped
 
 
 def _remove_gone(sandbox, master, progress):
@@ -57,12 +90,11 @@ def _remove_gone(sandbox, master, progress):
     return gone
 
 
-def _forget_gone(sandbox, master, gone, progress):
+def _forget_gone(inventory, master, gone, progress):
     """Delete keys and data of hosts that left; also those that a killed run left behind."""
-    names = sandbox.inventory.names
-    wanted = {host.id for host in sandbox.inventory.hosts}
+    wanted = {host.id for host in inventory.hosts}
     for host_id in sorted(master.keys()["accepted"] - wanted):
-        if host_id in gone or _of_level(host_id, sandbox.level, names):
+        if host_id in gone or _of_level(host_id, inventory.level, inventory.names):
             progress.say(f"deleting the key and data of {host_id}")
             master.forget(host_id)
 
@@ -88,10 +120,32 @@ if [ ! -e /etc/salt/minion.d/host.conf ]; then
     printf '%s' "$3" > {SHARED}/minion/site_names.yaml
     {BOOTSTRAP} minion
 fi
+shift 3
+"""
+# The states keep these files of a host that has joined.
+_UNPACK = f"""
+set -eu
+install -d -m 0755 {SHARED}
+tar -x -f - -C {SHARED}
+"""
+_BOOTSTRAP = f"""
+set -eu
+if [ ! -e /etc/salt/minion.d/host.conf ]; then
+    install -m 0755 {SHARED}/bootstrap.sh {BOOTSTRAP}
+    {BOOTSTRAP} packages
+    {BOOTSTRAP} salt
+    {BOOTSTRAP} minion
+    {BOOTSTRAP} user "$SUDO_USER"
+fi
+"""
+# Until the states have written /etc/hosts: not every network tells names.
+_KNOW_MASTER = """
+set -eu
+getent ahostsv4 "$2" >/dev/null || echo "$4 $2" >> /etc/hosts
 """
 _JOIN = f"""
 cat > /run/master.pub
-{BOOTSTRAP} join --id "$4" --master "$5" --master-key /run/master.pub --network "$6"
+{BOOTSTRAP} join --id "$1" --master "$2" --master-key /run/master.pub --network "$3"
 """
 
 
@@ -113,16 +167,34 @@ def _inside(sandbox, host, script, *arguments, stdin=None):
     ).stdout
 
 
-def _join_all(sandbox, master, progress):
+def _on_machine(machines, host, script, *arguments, stdin=None):
+    """Run a script on a machine that is reached over SSH."""
+    address = machines.inventory.addresses()[machines.inventory.master.id]
+    return machines.transport.inside(
+        host.id,
+        "sh",
+        "-c",
+        _KNOW_MASTER + script,
+        "join",
+        *arguments,
+        address,
+        stdin=stdin,
+    ).stdout
+
+
+def _join_all(sandbox, master, progress, run):
     """
     Pre-seed both keys of every host: the master knows it, and it knows the master.
+
+    run
+        Runs a script in a host, and returns its output.
 
     Returns the names of the hosts whose keys were new.
     """
     master_key = master.public_key()
 
     def join(host):
-        key = _inside(
+        key = run(
             sandbox,
             host,
             _JOIN,

@@ -32,6 +32,8 @@ class Fleet:
         self.members = [
             host for host in self.inventory.hosts if host.id in words or host.name in words
         ]
+        # What the configuration calls a host.
+        self._alias = {host.id: host.id if host.id in words else host.name for host in self.members}
         self._open = {}
 
     def with_role(self, role=None):
@@ -49,7 +51,7 @@ class Fleet:
         found = self.inventory.find(name)
         if found.id not in self._open:
             opened = testinfra.get_host(
-                f"ssh://{found.id}", ssh_config=str(self.ssh_config), sudo=True
+                f"ssh://{self._alias[found.id]}", ssh_config=str(self.ssh_config), sudo=True
             )
             opened.name, opened.id, opened.roles = found.name, found.id, found.roles
             self._open[found.id] = opened
@@ -66,7 +68,7 @@ class Fleet:
                 "ssh",
                 "-F",
                 str(self.ssh_config),
-                self.inventory.find(name).id,
+                self._alias[self.inventory.find(name).id],
                 "sudo",
                 "sh",
                 "-c",

@@ -63,8 +63,8 @@ table inet site {
 RULES
     fi
     systemctl enable nftables.service
-    # Keys belong to a host, not to an image.
-    rm -f /etc/ssh/ssh_host_*
+    # Keys belong to a host, not to an image; a host that runs keeps its own.
+    [ -d /run/systemd/system ] || rm -f /etc/ssh/ssh_host_*
     cat >/etc/systemd/system/ssh-host-keys.service <<'UNIT'
 [Unit]
 Description=Make this host's own SSH keys

@@ -371,7 +371,7 @@ def test_(context: typer.Context):
     Run the test ladder, or the steps named; after `--` come pytest's own arguments.
 
     Steps: lint unit data render security (no host needed), apply fleet drills
-    (they raise the sandbox first).
+    (they raise the sandbox first), vagrant (boots two hosts of its own).
 
     Example: `./fleet test`, `./fleet test unit render`, `./fleet test unit -- -k hosts`
     """

@@ -58,9 +58,17 @@ class Inventory:
 
         Made from the host's name, so that a new host moves no other; but for
         the rare case that the two meet on one address.
+
+        Raises FleetError where the network is too small.
         """
         # The low ones are for the gateway and whatever else stands in a network.
         pool = [str(address) for address in self.network.hosts()][9:]
+        if len(pool) < len(self.hosts):
+            raise FleetError(
+                f"inventory/{self.level}.yaml: {self.network} has {len(pool)} addresses for "
+                f"{len(self.hosts)} hosts",
+                "write a larger network",
+            )
         found = {}
         for host in self.hosts:
             at = zlib.crc32(host.name.encode())

@@ -17,7 +17,8 @@ from tools.inventory import TREE
 
 OFFLINE = ("lint", "unit", "data", "render", "security")
 ON_HOSTS = ("apply", "fleet", "drills")
-STEPS = OFFLINE + ON_HOSTS
+# Boots hosts of its own, at a level of its own.
+STEPS = (*OFFLINE, *ON_HOSTS, "vagrant")
 _EXTRA = {
     "unit": ["--cov", "--cov-report=term-missing:skip-covered"],
 }

@@ -35,9 +35,8 @@ def docker_client(tmp_path_factory):
     """
     A folder with Docker's own command-line client.
 
-    It is taken out of Debian's package, which is not installed: in Debian 12
-    the client comes with a daemon, and podman-docker's substitute does not
-    speak to a socket as Vagrant expects.
+    Where there is none it is taken out of Debian's package, which is not
+    installed: in Debian 12 the client comes with a daemon.
     """
     found = shutil.which("docker")
     if found and b"podman" not in subprocess.check_output([found, "--version"]).lower():
@@ -55,12 +54,12 @@ def docker_client(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def vagrant_installed():
-    """Debian's Vagrant."""
+    """Debian's Vagrant, with the plugin for libvirt."""
     machine.require_root()
     machine.install_packages(print)
-    if not shutil.which("vagrant"):
+    if not Path("/usr/share/doc/vagrant-libvirt").exists():
         _apt("update")
-        _apt("-y", "install", "--no-install-recommends", "vagrant")
+        _apt("-y", "install", "--no-install-recommends", "vagrant", "vagrant-libvirt")
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ def vagrant(environment, copy, socket):
     variables = dict(
         environment,
         DOCKER_HOST=f"unix://{socket}",
+        VAGRANT_DEFAULT_PROVIDER="docker",
         FLEET_LEVEL=LEVEL,
         FLEET_HOSTS=",".join(HOSTS),
     )
@@ -86,7 +87,7 @@ def sockets():
 @pytest.fixture(scope="module")
 def booted(vagrant):
     assert left_behind() == []
-    done = vagrant("up", "--provider=docker", seconds=240)
+    done = vagrant("up", "--provider=docker", seconds=180)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done
 

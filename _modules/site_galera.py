@@ -148,13 +148,7 @@ def facts():
 
         salt-call site_galera.facts
     """
-    kept = {"uuid": NOBODY, "safe": False}
-    if STATE_FILE.exists():
-        try:
-            kept = parse_state(STATE_FILE.read_text(encoding="ascii"))
-        except CommandExecutionError:
-            # It is being written, or was when the host died: there was a cluster.
-            kept = {"uuid": None, "safe": False}
+    kept = _kept()
     return dict(
         status(),
         history=kept["uuid"] != NOBODY,
@@ -162,6 +156,17 @@ def facts():
         active=_unit_state(),
         view=(DATA / "gvwstate.dat").exists(),
     )
+
+
+def _kept():
+    """The state file; where it cannot be read, a cluster that nothing is known of."""
+    if not STATE_FILE.exists():
+        return {"uuid": NOBODY, "seqno": -1, "safe": False}
+    try:
+        return parse_state(STATE_FILE.read_text(encoding="ascii"))
+    except CommandExecutionError:
+        # It is being written, or was when the host died.
+        return {"uuid": None, "seqno": -1, "safe": False}
 
 
 def _unit_state():
@@ -395,9 +400,7 @@ def position():
     """
     if _unit_state() not in ("inactive", "failed"):
         raise CommandExecutionError(f"{UNIT} runs: its position is known only once it has stopped")
-    if not STATE_FILE.exists():
-        return None
-    kept = parse_state(STATE_FILE.read_text(encoding="ascii"))
+    kept = _kept()
     if kept["uuid"] == NOBODY:
         return None
     if kept["seqno"] >= 0:

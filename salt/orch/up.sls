@@ -54,11 +54,28 @@ every host has told its address:
 {%-   set members = [] %}
 {%-   for role in roles %}{% do members.extend(salt["site_hosts.accepted"](roles=role)) %}{% endfor %}
 {%-   if members %}
+{%-     if roles == ["db"] %}
+# A highstate never starts a cluster that has stopped as a whole: that takes a
+# look at all of its hosts. Nothing is done to one that runs, or that is new.
+the databases run from the last write that any of them holds:
+  salt.runner:
+    - name: site_galera.recover
+    - kwarg: {{ {"hosts": members} | json }}
+    - failhard: True
+
+{%     endif %}
 {{ wave }} are as their names say:
   salt.state:
     - highstate: True
     - tgt: {{ members | json }}
     - tgt_type: list
     - failhard: True
-{%   endif %}
+{%     if roles == ["db"] %}
+every database is in one cluster:
+  salt.runner:
+    - name: site_galera.healthy
+    - kwarg: {{ {"hosts": members} | json }}
+    - failhard: True
+{%     endif %}
+{%-   endif %}
 {%- endfor %}

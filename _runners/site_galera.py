@@ -1,0 +1,259 @@
+"""
+A Galera cluster as a whole, seen from the master: start it again after all of its
+nodes have stopped, and say whether it is well.
+
+Every function takes the ids of all its hosts, and refuses where one does not
+answer: the one that is silent might hold the last writes, or run the cluster.
+"""
+
+import time
+
+import salt.client
+from salt.exceptions import CommandExecutionError
+
+ANSWER_SECONDS = 60
+POLL_SECONDS = 3
+
+
+def _ask(hosts, function):
+    """{host: what it returned}; raises where one is silent or failed."""
+    with salt.client.get_local_client(__opts__["conf_file"]) as client:
+        said = client.cmd(
+            hosts, function, tgt_type="list", timeout=ANSWER_SECONDS, full_return=True
+        )
+    silent = sorted(set(hosts) - set(said))
+    if silent:
+        raise CommandExecutionError(
+            f"no answer from {', '.join(silent)}. Remedy: start them; a host that is gone for "
+            "good: delete its key first (docs/runbooks/db-node-lost.md)"
+        )
+    for host in hosts:
+        if said[host].get("retcode"):
+            raise CommandExecutionError(f"{host}: {function}: {said[host].get('ret')}")
+    return {host: said[host]["ret"] for host in hosts}
+
+
+def decide(facts):
+    """
+    What a cluster needs. Pure.
+
+    facts
+        ``{host: what site_galera.facts returns}`` of every host.
+
+    Returns ``(action, hosts, reason)``. The action is ``"nothing"``; ``"start"``
+    these hosts, which the running cluster misses; ``"wait"`` for these hosts,
+    which are looking for each other; ``"recover"`` from these hosts, which are all
+    that ever were in the cluster.
+
+    Raises CommandExecutionError where two clusters run.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.decide '{db1.sandbox.wpd.internal: {…}}'
+    """
+    running = {host: said for host, said in facts.items() if said["status"] == "Primary"}
+    old = [host for host, said in facts.items() if said["history"]]
+    clusters = sorted({said["uuid"] for said in running.values()})
+    if len(clusters) > 1:
+        raise CommandExecutionError(
+            f"two clusters run: {', '.join(clusters)}. Remedy: docs/runbooks/db-recover.md"
+        )
+    if running:
+        missing = [host for host in old if not facts[host]["synced"]]
+        if missing:
+            return "start", missing, "the cluster runs without them"
+        return "nothing", [], "the cluster runs"
+    if not old:
+        return "nothing", [], "there was never a cluster; the highstate founds it"
+    seeking = all(
+        facts[host]["view"] and facts[host]["active"] in ("active", "activating") for host in old
+    )
+    if seeking:
+        return "wait", old, "they remember each other, and look for each other"
+    return "recover", old, "no cluster runs"
+
+
+def most_advanced(positions):
+    """
+    Which host holds the last write. Pure.
+
+    positions
+        ``{host: what site_galera.position returns}``, in the hosts' order.
+
+    Returns the host; among equals the one that stopped last, then the first.
+
+    Raises CommandExecutionError where nobody holds anything, or where their
+    histories are not one.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.most_advanced '{db1.sandbox.wpd.internal: {uuid: a, seqno: 3, safe: false}}'
+    """  # noqa: E501
+    known = {host: said for host, said in positions.items() if said}
+    histories = sorted({said["uuid"] for said in known.values()})
+    if len(histories) != 1:
+        raise CommandExecutionError(
+            f"these hosts hold {len(histories)} histories ({', '.join(histories)}), so none can "
+            "be taken for the last. Remedy: docs/runbooks/db-recover.md"
+        )
+    return max(known, key=lambda host: (known[host]["seqno"], known[host]["safe"]))
+
+
+def look(hosts):
+    """
+    What :py:func:`recover` would do now. Touches nothing.
+
+    hosts
+        The ids of all hosts of the cluster.
+
+    Returns ``{"action", "hosts", "reason", "facts"}``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.look '[db1.sandbox.wpd.internal, db2.sandbox.wpd.internal]'
+    """
+    facts = _ask(hosts, "site_galera.facts")
+    action, concerned, reason = decide(facts)
+    return {"action": action, "hosts": concerned, "reason": reason, "facts": facts}
+
+
+def _until(what, condition, seconds):
+    """Wait for a condition: a function that returns a sentence while it is not met."""
+    ends = time.monotonic() + seconds
+    while True:
+        lacking = condition()
+        if not lacking:
+            return
+        if time.monotonic() > ends:
+            raise CommandExecutionError(f"{what}: not within {seconds} s: {lacking}")
+        time.sleep(POLL_SECONDS)
+
+
+def _unsynced(hosts):
+    """A condition for :py:func:`_until`: all of these hosts are synced."""
+
+    def condition():
+        ready = _ask(hosts, "site_galera.ready")
+        return ", ".join(host for host in hosts if not ready[host])
+
+    return condition
+
+
+def recover(hosts, wait=300, grace=60):
+    """
+    Start what is stopped of a cluster, from the host that holds the last write.
+
+    Does nothing where the cluster runs whole, or where there never was one. Where
+    it runs in part, the missing hosts are started and nothing else.
+
+    hosts
+        The ids of all hosts of the cluster.
+
+    wait
+        Seconds at most for each start.
+
+    grace
+        Seconds that hosts which remember each other have to find each other.
+
+    Returns the steps that were taken.
+
+    Raises CommandExecutionError where a host does not answer, where the hosts'
+    histories are not one, or when time is up. Hosts that were stopped stay so,
+    and the next call goes on from there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.recover '[db1.sandbox.wpd.internal, db2.sandbox.wpd.internal]'
+    """
+    ends = time.monotonic() + grace
+    seen = look(hosts)
+    while seen["action"] == "wait" and time.monotonic() < ends:
+        time.sleep(POLL_SECONDS)
+        seen = look(hosts)
+    action, concerned, reason = seen["action"], seen["hosts"], seen["reason"]
+    steps = [f"{reason}: {', '.join(concerned)}" if concerned else reason]
+    if action == "nothing":
+        return steps
+    if action == "start":
+        _ask(concerned, "site_galera.start")
+        _until("the cluster is whole", _unsynced(concerned), wait)
+        return [*steps, f"started: {', '.join(concerned)}"]
+
+    _ask(concerned, "site_galera.stop")
+    positions = _ask(concerned, "site_galera.position")
+    best = most_advanced(positions)
+    steps += [f"{host}: {said['uuid']}:{said['seqno']}" for host, said in positions.items() if said]
+    _ask([best], "site_galera.found")
+    _until(f"{best} runs the cluster", _unsynced([best]), wait)
+    steps.append(f"started first: {best}")
+    others = [host for host in concerned if host != best]
+    if others:
+        _ask(others, "site_galera.start")
+        _until("the cluster is whole", _unsynced(others), wait)
+        steps.append(f"started: {', '.join(others)}")
+    return steps
+
+
+def unhealthy(facts):
+    """
+    What is wrong with a cluster. Pure.
+
+    facts
+        ``{host: what site_galera.facts returns}`` of every host.
+
+    Returns a list of sentences, empty where all is well.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.unhealthy '{db1.sandbox.wpd.internal: {…}}'
+    """
+    problems = [
+        f"{host} is not synced ({said['state'] or said['active']})"
+        for host, said in facts.items()
+        if not said["synced"]
+    ]
+    problems += [
+        f"{host} sees {said['size']} nodes, not {len(facts)}"
+        for host, said in facts.items()
+        if said["synced"] and said["size"] != len(facts)
+    ]
+    if len({said["uuid"] for said in facts.values() if said["synced"]}) > 1:
+        problems.append("they are not in one cluster")
+    return problems
+
+
+def healthy(hosts, wait=60):
+    """
+    Wait until every host is synced in one cluster of exactly these hosts.
+
+    hosts
+        The ids of all hosts of the cluster.
+
+    wait
+        Seconds at most.
+
+    Returns the sentence that says so. Raises CommandExecutionError with what is
+    wrong when time is up.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.healthy '[db1.sandbox.wpd.internal, db2.sandbox.wpd.internal]'
+    """
+
+    def condition():
+        return "; ".join(unhealthy(_ask(hosts, "site_galera.facts")))
+
+    _until("the cluster is well", condition, wait)
+    return f"{len(hosts)} nodes, all synced"

@@ -98,6 +98,8 @@ def clear_docker(inventory):
 
 def main(inventory, word, say):
     """Answer the Vagrantfile: `plan`, `docker-up` or `docker-down`."""
+    # That is how Vagrant reaches podman. Here podman is called itself.
+    os.environ.pop("CONTAINER_HOST", None)
     if word == "plan":
         print(json.dumps(plan(inventory)))
     elif word == "docker-up":

@@ -33,20 +33,17 @@ def _apt(*words, **options):
 @pytest.fixture(scope="session")
 def docker_client(tmp_path_factory):
     """
-    A folder with Docker's own command-line client.
+    A folder with a command `docker`: the machine's, or podman's substitute.
 
-    Where there is none it is taken out of Debian's package, which is not
-    installed: in Debian 12 the client comes with a daemon.
+    The substitute is one script; it is taken out of its package, not installed.
     """
     found = shutil.which("docker")
-    if found and b"podman" not in subprocess.check_output([found, "--version"]).lower():
+    if found:
         return Path(found).parent
     folder = tmp_path_factory.mktemp("docker")
     _apt("update")
-    known = subprocess.check_output(["apt-cache", "pkgnames", "docker-cli"], text=True).split()
-    package = "docker-cli" if "docker-cli" in known else "docker.io"
     # By its own user apt may not write here.
-    _apt("-o", "APT::Sandbox::User=root", "download", package, cwd=folder)
+    _apt("-o", "APT::Sandbox::User=root", "download", "podman-docker", cwd=folder)
     archive = next(folder.glob("*.deb"))
     subprocess.run(["dpkg-deb", "-x", str(archive), str(folder / "root")], check=True)
     return folder / "root" / "usr" / "bin"
@@ -68,7 +65,7 @@ def environment(vagrant_installed, docker_client, tmp_path_factory):
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("VAGRANT_", "FLEET_", "DOCKER_"))
+        if not key.startswith(("VAGRANT_", "FLEET_", "DOCKER_", "CONTAINER_"))
     }
     return dict(
         kept,
@@ -105,6 +102,12 @@ def copy(tmp_path_factory):
     )
     shutil.copytree(there / "pillar/secrets/sandbox", there / f"pillar/secrets/{LEVEL}")
     return there
+
+
+@pytest.fixture(scope="module")
+def reached(socket):
+    """Variables by which Docker's client, or podman's substitute, reaches the service."""
+    return {"DOCKER_HOST": f"unix://{socket}", "CONTAINER_HOST": f"unix://{socket}"}
 
 
 @pytest.fixture(scope="module")

@@ -42,11 +42,11 @@ def left_behind():
 
 
 @pytest.fixture(scope="module")
-def vagrant(environment, copy, socket):
+def vagrant(environment, copy, reached):
     """Run vagrant in the copy; at the end nothing of it is left, whatever happened."""
     variables = dict(
         environment,
-        DOCKER_HOST=f"unix://{socket}",
+        **reached,
         VAGRANT_DEFAULT_PROVIDER="docker",
         FLEET_LEVEL=LEVEL,
         FLEET_HOSTS=",".join(HOSTS),

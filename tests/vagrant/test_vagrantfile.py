@@ -40,11 +40,11 @@ def test_no_host_is_named():
 
 
 @pytest.fixture(scope="module", params=["libvirt", "virtualbox", "docker"])
-def provider(request, environment, socket, tmp_path_factory):
+def provider(request, environment, reached, tmp_path_factory):
     """Variables that choose a provider. Of VirtualBox there is but its version."""
     variables = dict(environment, VAGRANT_DEFAULT_PROVIDER=request.param)
     if request.param == "docker":
-        variables["DOCKER_HOST"] = f"unix://{socket}"
+        variables.update(reached)
     if request.param == "virtualbox":
         # It is not in Debian. Vagrant checks the settings without it, once it
         # believes that it is there.

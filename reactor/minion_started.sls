@@ -1,7 +1,7 @@
-# A minion has started: give it the site's Python, then publish its address.
-minion-started-sync:
-  local.saltutil.sync_all:
-    - tgt: {{ data["id"] }}
+# Managed by Saltworks: a minion has started; give it the site's Python.
+{%- for kind in ["modules", "states", "grains", "returners"] %}
+minion-started-sync-{{ kind }}:
+  local.saltutil.sync_{{ kind }}:
+    - tgt: [{{ data["id"] | json }}]
     - tgt_type: list
-    - kwarg:
-        refresh: True
+{%- endfor %}

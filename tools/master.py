@@ -13,6 +13,7 @@ KEYS = "/etc/salt/pki/master"
 ORCHESTRATION_OUTPUT = "/var/cache/salt/master/orchestration.json"
 READY_SECONDS = 60
 DETAIL_SECONDS = 4
+ALL = "all hosts"
 
 
 class Master:
@@ -257,8 +258,11 @@ def _follow(stream, names, working, progress):
         except ValueError:
             continue
         if data.get("fun") not in ("state.highstate", "state.apply"):
+            if parts[3] == "new" and len(data.get("minions", [])) > 1:
+                progress.step(ALL, data.get("fun", ""))
             continue
         if parts[3] == "new":
+            progress.forget(ALL)
             for host_id in set(data.get("minions", [])) & set(names):
                 working.add(host_id)
                 progress.step(names[host_id], data["fun"].replace("state.", ""))

@@ -67,6 +67,11 @@ class Progress:
                     flush=True,
                 )
 
+    def forget(self, host):
+        """A row that has no outcome of its own goes."""
+        with self._lock:
+            self._rows.pop(host, None)
+
     def done(self, host, outcome):
         """A host has ended its work."""
         with self._lock:

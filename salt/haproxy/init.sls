@@ -7,7 +7,7 @@
         "port": options.port,
         "peer_port": options.peer_port,
         "health_port": options.health_port,
-        "idle_timeout": options.get("idle_timeout", 3600),
+        "idle_timeout": options.get("idle_timeout", 900),
         "hosts": salt["site_hosts.peers"](options.peers),
       }) %}
 {%-   if not proxies[-1].hosts %}

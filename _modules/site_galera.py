@@ -411,3 +411,54 @@ def position():
     if not said:
         raise CommandExecutionError(f"galera_recovery did not tell a position: {done['stderr']}")
     return {"uuid": said["uuid"], "seqno": int(said["seqno"]), "safe": kept["safe"]}
+
+
+def started():
+    """
+    When the daemon started: seconds since 1970, or None where it does not run.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_galera.started
+    """
+    said = __salt__["cmd.run_stdout"](
+        [
+            "systemctl",
+            "show",
+            "--value",
+            "--timestamp=unix",
+            "--property=ExecMainStartTimestamp",
+            UNIT,
+        ],
+        python_shell=False,
+    )
+    if _unit_state() != "active" or not said.startswith("@"):
+        return None
+    return int(said[1:])
+
+
+def outdated(files):
+    """
+    Which of the files that the daemon reads at its start are newer than that start.
+
+    files
+        Their paths. One that does not exist counts as not newer.
+
+    Returns those paths; an empty list where the daemon does not run, too: its next
+    start reads them anyway.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_galera.outdated '[/etc/mysql/mariadb.conf.d/70-saltworks.cnf]'
+    """
+    since = started()
+    if since is None:
+        return []
+    # systemd tells whole seconds.
+    return [
+        name for name in files if Path(name).exists() and Path(name).stat().st_mtime > since + 1
+    ]

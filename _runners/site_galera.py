@@ -15,11 +15,11 @@ ANSWER_SECONDS = 60
 POLL_SECONDS = 3
 
 
-def _ask(hosts, function):
+def _ask(hosts, function, *arguments):
     """{host: what it returned}; raises where one is silent or failed."""
     with salt.client.get_local_client(__opts__["conf_file"]) as client:
         said = client.cmd(
-            hosts, function, tgt_type="list", timeout=ANSWER_SECONDS, full_return=True
+            hosts, function, arguments, tgt_type="list", timeout=ANSWER_SECONDS, full_return=True
         )
     silent = sorted(set(hosts) - set(said))
     if silent:
@@ -257,3 +257,47 @@ def healthy(hosts, wait=60):
 
     _until("the cluster is well", condition, wait)
     return f"{len(hosts)} nodes, all synced"
+
+
+def renew(hosts, files, wait=300):
+    """
+    Let every node run with its configuration: those that started before their
+    files changed are started again, one after the other.
+
+    hosts
+        The ids of all hosts of the cluster.
+
+    files
+        What the daemon reads at its start.
+
+    wait
+        Seconds at most until the cluster is whole again after each start.
+
+    Returns what was done. Raises CommandExecutionError where the cluster is not
+    whole before a start or does not become so after it; then no further node is
+    touched.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run site_galera.renew '[db1.sandbox.wpd.internal]' '[/etc/mysql/my.cnf]'
+    """
+    late = {
+        host: names for host, names in _ask(hosts, "site_galera.outdated", files).items() if names
+    }
+    steps = []
+    for host in (host for host in hosts if host in late):
+        healthy(hosts, wait)
+        before = _ask([host], "site_galera.started")[host]
+        _ask([host], "site_galera.start", True)
+        _until(f"{host} has started again", lambda h=host, b=before: _same_start(h, b), wait)
+        healthy(hosts, wait)
+        steps.append(f"{host} started again for {', '.join(late[host])}")
+    return steps or ["every node runs with its configuration"]
+
+
+def _same_start(host, before):
+    """A sentence while a host's daemon is still the one of before."""
+    now = _ask([host], "site_galera.started")[host]
+    return "" if now and now != before else "it has not started yet"

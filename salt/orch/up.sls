@@ -74,11 +74,30 @@ the databases run from the last write that any of them holds:
     - tgt: {{ members | json }}
     - tgt_type: list
     - failhard: True
+
+every daemon of {{ wave }} runs and answers:
+  salt.function:
+    - name: site_health.wait
+    - tgt: {{ members | json }}
+    - tgt_type: list
+    - timeout: 90
+    - kwarg: {seconds: 60}
+    - failhard: True
 {%     if roles == ["db"] %}
 every database is in one cluster:
   salt.runner:
     - name: site_galera.healthy
     - kwarg: {{ {"hosts": members} | json }}
+    - failhard: True
+
+# A changed configuration or certificate is taken by one node after the other.
+every database runs with its configuration:
+  salt.runner:
+    - name: site_galera.renew
+    - kwarg: {{ {"hosts": members, "files": [
+        "/etc/mysql/mariadb.conf.d/70-saltworks.cnf",
+        "/etc/ssl/site/host.crt", "/etc/ssl/site/host.key", "/etc/ssl/site/ca.crt",
+      ]} | json }}
     - failhard: True
 {%     endif %}
 {%-   endif %}

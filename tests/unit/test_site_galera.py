@@ -1,6 +1,7 @@
 """One node of a Galera cluster, and the cluster as the master sees it."""
 
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -416,6 +417,7 @@ def cluster(load, monkeypatch):
     """The runner; `cluster.answers` is what the hosts say to each function, call by call."""
     module = load("_runners/site_galera.py", opts={"conf_file": "/etc/salt/master"})
     module.asked = []
+    module.arguments = []
     module.answers = {}
 
     class Client:
@@ -425,9 +427,10 @@ def cluster(load, monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def cmd(self, hosts, function, tgt_type, timeout, full_return):
+        def cmd(self, hosts, function, arguments, tgt_type, timeout, full_return):
             assert (tgt_type, full_return) == ("list", True)
             module.asked.append((function.partition(".")[2], list(hosts)))
+            module.arguments.append(arguments)
             answer = module.answers.get(function, None)
             if isinstance(answer, list):
                 answer = answer.pop(0) if len(answer) > 1 else answer[0]
@@ -599,3 +602,76 @@ def test_healthy_waits(cluster):
     cluster.answers["site_galera.facts"] = {DB1: STOPPED}
     with pytest.raises(cluster.CommandExecutionError, match="not synced"):
         cluster.healthy([DB1], wait=-1)
+
+
+CNF = "/etc/mysql/mariadb.conf.d/70-saltworks.cnf"
+WHOLE = {DB1: {**FACTS, "size": 2}, DB2: {**FACTS, "size": 2}}
+
+
+def test_nodes_with_changed_files_start_again_one_after_the_other(cluster):
+    cluster.answers["site_galera.outdated"] = {DB1: [CNF], DB2: [CNF]}
+    cluster.answers["site_galera.facts"] = WHOLE
+    cluster.answers["site_galera.started"] = [10, None, 20, 10, 30]
+    steps = cluster.renew([DB1, DB2], [CNF])
+    assert steps == [f"{DB1} started again for {CNF}", f"{DB2} started again for {CNF}"]
+    assert [call for call in acts(cluster) if call[0] == "start"] == [
+        ("start", [DB1]),
+        ("start", [DB2]),
+    ]
+    assert cluster.arguments[cluster.asked.index(("start", [DB1]))] == (True,)
+    # Between the two starts the whole cluster was asked, and was well.
+    names = [name for name, _ in cluster.asked]
+    first, second = (place for place, name in enumerate(names) if name == "start")
+    assert "facts" in names[first:second]
+
+
+def test_nothing_changed_nothing_started(cluster):
+    cluster.answers["site_galera.outdated"] = {DB1: [], DB2: []}
+    assert cluster.renew([DB1, DB2], [CNF]) == ["every node runs with its configuration"]
+    assert [name for name, _ in cluster.asked] == ["outdated"]
+
+
+def test_a_cluster_that_is_not_whole_is_not_touched(cluster):
+    cluster.answers["site_galera.outdated"] = {DB1: [CNF], DB2: []}
+    cluster.answers["site_galera.facts"] = {DB1: FACTS, DB2: STOPPED}
+    with pytest.raises(cluster.CommandExecutionError, match=f"{DB2} is not synced"):
+        cluster.renew([DB1, DB2], [CNF], wait=-1)
+    assert "start" not in [name for name, _ in cluster.asked]
+
+
+def test_a_node_that_does_not_start_again_ends_it(cluster):
+    cluster.answers["site_galera.outdated"] = {DB1: [CNF], DB2: [CNF]}
+    cluster.answers["site_galera.facts"] = WHOLE
+    cluster.answers["site_galera.started"] = 10
+    with pytest.raises(cluster.CommandExecutionError, match=f"{DB1} has started again"):
+        cluster.renew([DB1, DB2], [CNF], wait=-1)
+    assert [call for call in cluster.asked if call[0] == "start"] == [("start", [DB1])]
+
+
+@pytest.mark.parametrize(
+    ("unit", "said", "since"),
+    [
+        ("active", "@1700000000", 1700000000),
+        ("active", "", None),
+        ("inactive", "@1700000000", None),
+    ],
+)
+def test_when_the_daemon_started(galera, unit, said, since):
+    galera.__salt__ = {
+        "cmd.run_stdout": lambda command, python_shell: (
+            said if "--property=ExecMainStartTimestamp" in command else unit
+        )
+    }
+    assert galera.started() == since
+
+
+def test_files_newer_than_the_start_are_named(galera, tmp_path, monkeypatch):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for path, time in ((old, 100), (new, 300)):
+        path.touch()
+        os.utime(path, (time, time))
+    names = [str(old), str(new), str(tmp_path / "none")]
+    monkeypatch.setattr(galera, "started", lambda: 200)
+    assert galera.outdated(names) == [str(new)]
+    monkeypatch.setattr(galera, "started", lambda: None)
+    assert galera.outdated(names) == []

@@ -1,0 +1,135 @@
+<?php
+# Managed by Saltworks: mediawiki. Local changes are overwritten.
+
+if ( !defined( 'MEDIAWIKI' ) ) {
+	exit;
+}
+
+# What and where
+$wgSitename = 'Web Platform Docs';
+$wgServer = 'https://docs.webplatform.test';
+$wgCanonicalServer = 'https://docs.webplatform.test';
+$wgScriptPath = '/w';
+$wgArticlePath = '/wiki/$1';
+$wgUsePathInfo = true;
+$wgLanguageCode = 'en';
+$wgLocaltimezone = 'UTC';
+$wgLogos = [ '1x' => '/site/logo.svg', 'icon' => '/site/logo.svg' ];
+$wgFavicon = '/site/favicon.svg';
+$wgSecretKey = '<secret mediawiki-secret-key>';
+$wgUpgradeKey = '<secret mediawiki-upgrade-key>';
+$wgAuthenticationTokenVersion = '1';
+
+# Database: the broker on this host knows which node may take writes. TLS is
+# required, and the server's certificate is verified for this very address.
+$wgDBtype = 'mysql';
+$wgDBserver = '127.0.0.1:3306';
+$wgDBname = 'wiki';
+$wgDBuser = 'wiki';
+$wgDBpassword = '<secret mariadb-wiki>';
+$wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
+if ( PHP_SAPI === 'cli' && is_readable( '/etc/mediawiki/secrets/database_admin' ) ) {
+	# Maintenance by root: may change tables, and leaves no files behind that the
+	# wiki's own user could not replace. Not $wgDBadminuser: where $wgDBservers is
+	# set, MediaWiki 1.43 adds a second server for it and stops ("Duplicate server").
+	$wgDBuser = 'wiki_admin';
+	$wgDBpassword = trim( file_get_contents( '/etc/mediawiki/secrets/database_admin' ) );
+	$wgCacheDirectory = false;
+	$wgLocalisationCacheConf['store'] = 'db';
+} else {
+	$wgCacheDirectory = '/var/cache/mediawiki-wiki';
+	$wgLocalisationCacheConf['store'] = 'array';
+	$wgDebugLogGroups['exception'] = [ 'destination' => '/var/log/mediawiki-wiki/exception.log', 'level' => 'error' ];
+	$wgDebugLogGroups['error'] = [ 'destination' => '/var/log/mediawiki-wiki/error.log', 'level' => 'error' ];
+	$wgDebugLogGroups['fatal'] = [ 'destination' => '/var/log/mediawiki-wiki/fatal.log', 'level' => 'error' ];
+	$wgDebugLogGroups['session'] = [ 'destination' => '/var/log/mediawiki-wiki/session.log', 'level' => 'error' ];
+	$wgDebugLogGroups['redis'] = [ 'destination' => '/var/log/mediawiki-wiki/redis.log', 'level' => 'error' ];
+	$wgDebugLogGroups['memcached'] = [ 'destination' => '/var/log/mediawiki-wiki/memcached.log', 'level' => 'error' ];
+}
+$wgDBservers = [ [
+	'type' => $wgDBtype,
+	'host' => $wgDBserver,
+	'dbname' => $wgDBname,
+	'user' => $wgDBuser,
+	'password' => $wgDBpassword,
+	'load' => 1,
+	'flags' => DBO_DEFAULT,
+	'ssl' => true,
+	'sslCAFile' => '/etc/ssl/site/ca.crt',
+	'connectTimeout' => 3,
+] ];
+
+# Sessions: redis protocol. Their loss logs people out, so they share nothing with
+# the caches, which may be flushed at any time.
+$wgObjectCaches['site-sessions'] = [
+	'class' => RedisBagOStuff::class,
+	'servers' => [ '127.0.0.1:6379' ],
+	'password' => '<secret redis-sessions>',
+	'connectTimeout' => 0.5,
+	'persistent' => false,
+	'automaticFailover' => false,
+];
+$wgSessionCacheType = 'site-sessions';
+$wgObjectCacheSessionExpiry = 86400;
+
+# Caches: memcached protocol. APCu holds only what each host may compute for itself.
+$wgObjectCaches['site-cache'] = [
+	'class' => MemcachedPeclBagOStuff::class,
+	'servers' => [ '127.0.0.1:11255' ],
+	'persistent' => false,
+	'connect_timeout' => 0.5,
+	'timeout' => 500000,
+	'allow_tcp_nagle_delay' => false,
+	'loggroup' => 'memcached',
+];
+$wgMainCacheType = 'site-cache';
+$wgParserCacheType = 'site-cache';
+$wgMessageCacheType = 'site-cache';
+
+# Jobs wait in the database for mediawiki-jobs.timer.
+$wgJobRunRate = 0;
+
+# The web server in front speaks TLS for us, and tells the client's address
+# by itself: no proxy list here.
+$wgCookieSecure = true;
+$wgUseCdn = false;
+
+# Who may do what
+$wgGroupPermissions['*']['edit'] = false;
+$wgGroupPermissions['*']['createaccount'] = true;
+
+# Uploads
+$wgEnableUploads = false;
+
+# Mail
+$wgEnableEmail = false;
+$wgEnableUserEmail = false;
+$wgEmailAuthentication = false;
+
+# Not for search engines: only the public site is.
+$wgDefaultRobotPolicy = 'noindex,nofollow';
+
+# Faults, not debugging
+$wgShowExceptionDetails = false;
+
+# Skins and extensions
+wfLoadSkin( 'Vector' );
+$wgDefaultSkin = 'vector-2022';
+wfLoadExtension( 'AbuseFilter' );
+wfLoadExtension( 'CategoryTree' );
+wfLoadExtension( 'Cite' );
+wfLoadExtension( 'CodeEditor' );
+wfLoadExtension( 'Echo' );
+wfLoadExtension( 'Gadgets' );
+wfLoadExtension( 'InputBox' );
+wfLoadExtension( 'Nuke' );
+wfLoadExtension( 'OATHAuth' );
+wfLoadExtension( 'ParserFunctions' );
+wfLoadExtension( 'Scribunto' );
+wfLoadExtension( 'SyntaxHighlight_GeSHi' );
+wfLoadExtension( 'TemplateData' );
+wfLoadExtension( 'TitleBlacklist' );
+wfLoadExtension( 'VisualEditor' );
+wfLoadExtension( 'WikiEditor' );
+$wgPygmentizePath = '/usr/bin/pygmentize';
+$wgDiff3 = '/usr/bin/diff3';

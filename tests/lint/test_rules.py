@@ -45,10 +45,12 @@ def test_no_package_registry(files):
 
 
 def test_no_secret_in_clear(files):
+    # Golden files are the sandbox's, and so made from its fakes.
+    fakes = ("pillar/secrets/", "tests/render/golden/")
     searched = {
         path: text
         for path, text in files.items()
-        if not path.startswith("pillar/secrets/") and path != "tests/lint/test_rules.py"
+        if not path.startswith(fakes) and path != "tests/lint/test_rules.py"
     }
     none(rules.leaked(searched))
 

@@ -62,9 +62,8 @@ every host has told its address:
 # A highstate never starts a cluster that has stopped as a whole: that takes a
 # look at all of its hosts. Nothing is done to one that runs, or that is new.
 the databases run from the last write that any of them holds:
-  salt.runner:
-    - name: site_galera.recover
-    - kwarg: {{ {"hosts": members} | json }}
+  site_galera.cluster_running:
+    - hosts: {{ members | json }}
     - failhard: True
 
 {%     endif %}
@@ -85,19 +84,19 @@ every daemon of {{ wave }} runs and answers:
     - failhard: True
 {%     if roles == ["db"] %}
 every database is in one cluster:
-  salt.runner:
-    - name: site_galera.healthy
-    - kwarg: {{ {"hosts": members} | json }}
+  site_galera.cluster_healthy:
+    - hosts: {{ members | json }}
     - failhard: True
 
 # A changed configuration or certificate is taken by one node after the other.
 every database runs with its configuration:
-  salt.runner:
-    - name: site_galera.renew
-    - kwarg: {{ {"hosts": members, "files": [
-        "/etc/mysql/mariadb.conf.d/70-saltworks.cnf",
-        "/etc/ssl/site/host.crt", "/etc/ssl/site/host.key", "/etc/ssl/site/ca.crt",
-      ]} | json }}
+  site_galera.cluster_current:
+    - hosts: {{ members | json }}
+    - files:
+      - /etc/mysql/mariadb.conf.d/70-saltworks.cnf
+      - /etc/ssl/site/host.crt
+      - /etc/ssl/site/host.key
+      - /etc/ssl/site/ca.crt
     - failhard: True
 {%     endif %}
 {%-   endif %}

@@ -414,35 +414,28 @@ FRESH = {**STOPPED, "history": False}
 
 @pytest.fixture
 def cluster(load, monkeypatch):
-    """The runner; `cluster.answers` is what the hosts say to each function, call by call."""
-    module = load("_runners/site_galera.py", opts={"conf_file": "/etc/salt/master"})
+    """The master's module; `answers` is what the hosts say to each function, call by call."""
+    module = load("_modules/site_galera_cluster.py")
     module.asked = []
     module.arguments = []
     module.answers = {}
 
-    class Client:
-        def __enter__(self):
-            return self
+    def cmd(hosts, function, arguments, tgt_type, timeout):
+        assert tgt_type == "list"
+        module.arguments.append(arguments)
+        module.asked.append((function.partition(".")[2], list(hosts)))
+        answer = module.answers.get(function)
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if not isinstance(answer, dict):
+            answer = dict.fromkeys(hosts, answer)
+        return {
+            host: said if isinstance(said, dict) and "retcode" in said else {"ret": said}
+            for host, said in answer.items()
+            if host in hosts
+        }
 
-        def __exit__(self, *_):
-            pass
-
-        def cmd(self, hosts, function, arguments, tgt_type, timeout, full_return):
-            assert (tgt_type, full_return) == ("list", True)
-            module.asked.append((function.partition(".")[2], list(hosts)))
-            module.arguments.append(arguments)
-            answer = module.answers.get(function, None)
-            if isinstance(answer, list):
-                answer = answer.pop(0) if len(answer) > 1 else answer[0]
-            if not isinstance(answer, dict):
-                answer = dict.fromkeys(hosts, answer)
-            return {
-                host: said if isinstance(said, dict) and "retcode" in said else {"ret": said}
-                for host, said in answer.items()
-                if host in hosts
-            }
-
-    monkeypatch.setattr(module.salt.client, "get_local_client", lambda path: Client())
+    module.__salt__ = {"saltutil.cmd": cmd}
     monkeypatch.setattr(module, "POLL_SECONDS", 0)
     return module
 
@@ -502,6 +495,20 @@ def test_a_silent_host_is_refused(cluster):
     cluster.answers["site_galera.facts"] = {DB1: FACTS}
     with pytest.raises(cluster.CommandExecutionError, match=f"no answer from {DB2}"):
         cluster.recover([DB1, DB2])
+
+
+def test_a_host_that_has_just_booted_is_asked_again(cluster):
+    cluster.answers["site_galera.facts"] = [{DB1: FACTS}, {DB2: FACTS}]
+    assert list(cluster.look([DB2, DB1])["facts"]) == [DB2, DB1]
+    assert cluster.asked == [("facts", [DB2, DB1]), ("facts", [DB2])]
+
+
+def test_who_does_not_say_that_it_stopped_is_not_passed_over(cluster):
+    cluster.answers["site_galera.facts"] = STOPPED_ALL
+    cluster.answers["site_galera.stop"] = {DB1: None, DB3: None}
+    with pytest.raises(cluster.CommandExecutionError, match=f"stop: no answer from {DB2}"):
+        cluster.recover([DB1, DB2, DB3])
+    assert acts(cluster) == [("stop", [DB1, DB2, DB3])]
 
 
 def test_a_failure_on_a_host_is_an_error(cluster):
@@ -604,6 +611,67 @@ def test_healthy_waits(cluster):
         cluster.healthy([DB1], wait=-1)
 
 
+# -- the states of an orchestration ----------------------------------------------
+
+
+@pytest.fixture
+def orchestration(load):
+    """A state function of the master, with what its module answers or raises."""
+
+    def run(function, *arguments, test=False, **answers):
+        def answering(answer):
+            def call(*_):
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+
+            return call
+
+        module = load(
+            "_states/site_galera.py",
+            opts={"test": test},
+            salt={f"site_galera_cluster.{name}": answering(said) for name, said in answers.items()},
+        )
+        return getattr(module, function)("the cluster", [DB1], *arguments)
+
+    return run
+
+
+SEEN = {"action": "recover", "hosts": [DB1], "reason": "no cluster runs"}
+
+
+def test_cluster_running(orchestration, cluster):
+    well = orchestration("cluster_running", look={**SEEN, "action": "nothing"})
+    assert (well["result"], well["changes"]) == (True, {})
+    predicted = orchestration("cluster_running", test=True, look=SEEN)
+    assert predicted["result"] is None
+    assert predicted["changes"] == {"the cluster": f"recover: {DB1}"}
+    done = orchestration("cluster_running", look=SEEN, recover=["a", "b"])
+    assert (done["result"], done["changes"]) == (True, {"the cluster": ["a", "b"]})
+    failed = orchestration("cluster_running", look=cluster.CommandExecutionError("silent"))
+    assert (failed["result"], failed["comment"]) == (False, "silent")
+
+
+def test_cluster_healthy(orchestration, cluster):
+    assert orchestration("cluster_healthy", test=True)["result"] is True
+    assert orchestration("cluster_healthy", healthy="well")["comment"] == "well"
+    failed = orchestration("cluster_healthy", healthy=cluster.CommandExecutionError("unwell"))
+    assert (failed["result"], failed["comment"]) == (False, "unwell")
+
+
+def test_cluster_current(orchestration, cluster):
+    well = orchestration("cluster_current", [CNF], outdated={})
+    assert (well["result"], well["changes"]) == (True, {})
+    predicted = orchestration("cluster_current", [CNF], test=True, outdated={DB1: [CNF]})
+    assert (predicted["result"], predicted["changes"]) == (None, {DB1: [CNF]})
+    done = orchestration("cluster_current", [CNF], outdated={DB1: [CNF]}, renew=["a"])
+    assert (done["result"], done["changes"]) == (True, {"the cluster": ["a"]})
+    failed = orchestration(
+        "cluster_current", [CNF], outdated=cluster.CommandExecutionError("silent")
+    )
+    assert (failed["result"], failed["comment"]) == (False, "silent")
+
+
 CNF = "/etc/mysql/mariadb.conf.d/70-saltworks.cnf"
 WHOLE = {DB1: {**FACTS, "size": 2}, DB2: {**FACTS, "size": 2}}
 
@@ -618,7 +686,7 @@ def test_nodes_with_changed_files_start_again_one_after_the_other(cluster):
         ("start", [DB1]),
         ("start", [DB2]),
     ]
-    assert cluster.arguments[cluster.asked.index(("start", [DB1]))] == (True,)
+    assert cluster.arguments[cluster.asked.index(("start", [DB1]))] == [True]
     # Between the two starts the whole cluster was asked, and was well.
     names = [name for name, _ in cluster.asked]
     first, second = (place for place, name in enumerate(names) if name == "start")
@@ -627,7 +695,7 @@ def test_nodes_with_changed_files_start_again_one_after_the_other(cluster):
 
 def test_nothing_changed_nothing_started(cluster):
     cluster.answers["site_galera.outdated"] = {DB1: [], DB2: []}
-    assert cluster.renew([DB1, DB2], [CNF]) == ["every node runs with its configuration"]
+    assert cluster.renew([DB1, DB2], [CNF]) == []
     assert [name for name, _ in cluster.asked] == ["outdated"]
 
 

@@ -8,29 +8,46 @@ answer: the one that is silent might hold the last writes, or run the cluster.
 
 import time
 
-import salt.client
 from salt.exceptions import CommandExecutionError
 
-ANSWER_SECONDS = 60
+# A host that has just booted needs a while until it hears its master.
+ASK_TIMES = 4
+ANSWER_SECONDS = 15
 POLL_SECONDS = 3
 
 
+def _told(hosts, function, arguments):
+    """{host: what it returned} of those that answer; raises where one failed."""
+    said = __salt__["saltutil.cmd"](
+        hosts, function, list(arguments), tgt_type="list", timeout=ANSWER_SECONDS
+    )
+    found = {host: said[host] for host in hosts if "ret" in said.get(host, {})}
+    for host, answer in found.items():
+        if answer.get("retcode"):
+            raise CommandExecutionError(f"{host}: {function}: {answer['ret']}")
+    return {host: answer["ret"] for host, answer in found.items()}
+
+
 def _ask(hosts, function, *arguments):
-    """{host: what it returned}; raises where one is silent or failed."""
-    with salt.client.get_local_client(__opts__["conf_file"]) as client:
-        said = client.cmd(
-            hosts, function, arguments, tgt_type="list", timeout=ANSWER_SECONDS, full_return=True
-        )
-    silent = sorted(set(hosts) - set(said))
+    """{host: what it returned}, asked again where it is silent; raises if it stays so."""
+    found = {}
+    for _ in range(ASK_TIMES):
+        missing = [host for host in hosts if host not in found]
+        found.update(_told(missing, function, arguments))
+        silent = [host for host in hosts if host not in found]
+        if not silent:
+            return {host: found[host] for host in hosts}
+    raise CommandExecutionError(
+        f"no answer from {', '.join(silent)}. Remedy: start them; for a host that is gone for "
+        "good: docs/runbooks/db-node-lost.md"
+    )
+
+
+def _tell(hosts, function, *arguments):
+    """Let every host do something, once; raises where one does not say that it did."""
+    silent = sorted(set(hosts) - set(_told(hosts, function, arguments)))
     if silent:
-        raise CommandExecutionError(
-            f"no answer from {', '.join(silent)}. Remedy: start them; a host that is gone for "
-            "good: delete its key first (docs/runbooks/db-node-lost.md)"
-        )
-    for host in hosts:
-        if said[host].get("retcode"):
-            raise CommandExecutionError(f"{host}: {function}: {said[host].get('ret')}")
-    return {host: said[host]["ret"] for host in hosts}
+        raise CommandExecutionError(f"{function}: no answer from {', '.join(silent)}")
 
 
 def decide(facts):
@@ -51,7 +68,7 @@ def decide(facts):
 
     .. code-block:: bash
 
-        salt-run site_galera.decide '{db1.sandbox.wpd.internal: {…}}'
+        salt-run salt.cmd site_galera_cluster.decide '{db1.sandbox.wpd.internal: {…}}'
     """
     running = {host: said for host, said in facts.items() if said["status"] == "Primary"}
     old = [host for host, said in facts.items() if said["history"]]
@@ -91,7 +108,7 @@ def most_advanced(positions):
 
     .. code-block:: bash
 
-        salt-run site_galera.most_advanced '{db1.sandbox.wpd.internal: {uuid: a, seqno: 3, safe: false}}'
+        salt-run salt.cmd site_galera_cluster.most_advanced '{db1.sandbox.wpd.internal: {uuid: a, seqno: 3, safe: false}}'
     """  # noqa: E501
     known = {host: said for host, said in positions.items() if said}
     histories = sorted({said["uuid"] for said in known.values()})
@@ -116,7 +133,7 @@ def look(hosts):
 
     .. code-block:: bash
 
-        salt-run site_galera.look '[db1.sandbox.wpd.internal, db2.sandbox.wpd.internal]'
+        salt-run salt.cmd site_galera_cluster.look '[db1.sandbox.wpd.internal]'
     """
     facts = _ask(hosts, "site_galera.facts")
     action, concerned, reason = decide(facts)
@@ -171,7 +188,7 @@ def recover(hosts, wait=300, grace=60):
 
     .. code-block:: bash
 
-        salt-run site_galera.recover '[db1.sandbox.wpd.internal, db2.sandbox.wpd.internal]'
+        salt-run salt.cmd site_galera_cluster.recover '[db1.sandbox.wpd.internal]'
     """
     ends = time.monotonic() + grace
     seen = look(hosts)
@@ -183,20 +200,20 @@ def recover(hosts, wait=300, grace=60):
     if action == "nothing":
         return steps
     if action == "start":
-        _ask(concerned, "site_galera.start")
+        _tell(concerned, "site_galera.start")
         _until("the cluster is whole", _unsynced(concerned), wait)
         return [*steps, f"started: {', '.join(concerned)}"]
 
-    _ask(concerned, "site_galera.stop")
+    _tell(concerned, "site_galera.stop")
     positions = _ask(concerned, "site_galera.position")
     best = most_advanced(positions)
     steps += [f"{host}: {said['uuid']}:{said['seqno']}" for host, said in positions.items() if said]
-    _ask([best], "site_galera.found")
+    _tell([best], "site_galera.found")
     _until(f"{best} runs the cluster", _unsynced([best]), wait)
     steps.append(f"started first: {best}")
     others = [host for host in concerned if host != best]
     if others:
-        _ask(others, "site_galera.start")
+        _tell(others, "site_galera.start")
         _until("the cluster is whole", _unsynced(others), wait)
         steps.append(f"started: {', '.join(others)}")
     return steps
@@ -215,7 +232,7 @@ def unhealthy(facts):
 
     .. code-block:: bash
 
-        salt-run site_galera.unhealthy '{db1.sandbox.wpd.internal: {…}}'
+        salt-run salt.cmd site_galera_cluster.unhealthy '{db1.sandbox.wpd.internal: {…}}'
     """
     problems = [
         f"{host} is not synced ({said['state'] or said['active']})"
@@ -249,7 +266,7 @@ def healthy(hosts, wait=60):
 
     .. code-block:: bash
 
-        salt-run site_galera.healthy '[db1.sandbox.wpd.internal, db2.sandbox.wpd.internal]'
+        salt-run salt.cmd site_galera_cluster.healthy '[db1.sandbox.wpd.internal]'
     """
 
     def condition():
@@ -257,6 +274,25 @@ def healthy(hosts, wait=60):
 
     _until("the cluster is well", condition, wait)
     return f"{len(hosts)} nodes, all synced"
+
+
+def outdated(hosts, files):
+    """
+    Which nodes started before their files changed. Touches nothing.
+
+    hosts, files
+        As in :py:func:`renew`.
+
+    Returns ``{host: [file, …]}`` of those that did.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run salt.cmd site_galera_cluster.outdated '[db1.sandbox.wpd.internal]' '[/etc/my.cnf]'
+    """
+    found = _ask(hosts, "site_galera.outdated", files)
+    return {host: names for host, names in found.items() if names}
 
 
 def renew(hosts, files, wait=300):
@@ -273,7 +309,7 @@ def renew(hosts, files, wait=300):
     wait
         Seconds at most until the cluster is whole again after each start.
 
-    Returns what was done. Raises CommandExecutionError where the cluster is not
+    Returns what was done, a list. Raises CommandExecutionError where the cluster is not
     whole before a start or does not become so after it; then no further node is
     touched.
 
@@ -281,20 +317,18 @@ def renew(hosts, files, wait=300):
 
     .. code-block:: bash
 
-        salt-run site_galera.renew '[db1.sandbox.wpd.internal]' '[/etc/mysql/my.cnf]'
+        salt-run salt.cmd site_galera_cluster.renew '[db1.sandbox.wpd.internal]' '[/etc/my.cnf]'
     """
-    late = {
-        host: names for host, names in _ask(hosts, "site_galera.outdated", files).items() if names
-    }
+    late = outdated(hosts, files)
     steps = []
     for host in (host for host in hosts if host in late):
         healthy(hosts, wait)
         before = _ask([host], "site_galera.started")[host]
-        _ask([host], "site_galera.start", True)
+        _tell([host], "site_galera.start", True)
         _until(f"{host} has started again", lambda h=host, b=before: _same_start(h, b), wait)
         healthy(hosts, wait)
         steps.append(f"{host} started again for {', '.join(late[host])}")
-    return steps or ["every node runs with its configuration"]
+    return steps
 
 
 def _same_start(host, before):

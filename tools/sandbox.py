@@ -233,6 +233,25 @@ class Sandbox:
             f"`./fleet logs {host.name}` shows why",
         )
 
+    def kill(self, *names):
+        """Let hosts die at once, as by a loss of power; their disks stay."""
+        self.podman.run("kill", *[self.inventory.find(name).id for name in names])
+
+    def stop_host(self, name):
+        """Shut one host down in order; its disk stays."""
+        self.podman.run("stop", self.inventory.find(name).id)
+
+    def start(self, *names):
+        """Start hosts that were stopped or killed, and wait until they have booted."""
+        there = self.containers()
+
+        def begin(name):
+            host = self.inventory.find(name)
+            self._start(host, there[host.id]["address"], there[host.id]["image"], exists=True)
+            self._wait_booted(host)
+
+        self._each(begin, names)
+
     def remove(self, host_id):
         """Remove a container, whatever state it is in."""
         self.podman.run("rm", "--force", "--time", "5", host_id)

@@ -11,7 +11,7 @@ import time
 from salt.exceptions import CommandExecutionError
 
 # A host that has just booted needs a while until it hears its master.
-ASK_TIMES = 4
+ASK_TIMES = 3
 ANSWER_SECONDS = 15
 POLL_SECONDS = 3
 

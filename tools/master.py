@@ -118,9 +118,15 @@ class Master:
         )
         return True
 
-    def forget(self, host_id):
-        """Delete a host's key, and with it what the master keeps of that host."""
-        self.inside("salt-key", "--yes", "--delete", host_id, check=False)
+    def forget(self, host_id, progress):
+        """Delete a host's key and all that the master keeps of it; raise FleetError if it stays."""
+        steps = self.orchestrate("orch.forget", progress, {"id": host_id})
+        for step in steps:
+            if not step["result"]:
+                raise FleetError(
+                    f"the master does not forget {host_id}: {step['id']}: {step['comment']}",
+                    f"`./fleet exec {self.sandbox.inventory.master.name} -- salt-key -L` shows its keys",
+                )
 
     # Orders
 

@@ -96,7 +96,7 @@ def _forget_gone(inventory, master, gone, progress):
     for host_id in sorted(master.keys()["accepted"] - wanted):
         if host_id in gone or _of_level(host_id, inventory.level, inventory.names):
             progress.say(f"deleting the key and data of {host_id}")
-            master.forget(host_id)
+            master.forget(host_id, progress)
 
 
 def _of_level(host_id, level, names):

@@ -125,7 +125,7 @@ class Master:
             if not step["result"]:
                 raise FleetError(
                     f"the master does not forget {host_id}: {step['id']}: {step['comment']}",
-                    f"`./fleet exec {self.sandbox.inventory.master.name} -- salt-key -L` shows its keys",
+                    "`./fleet exec salt -- salt-key -L` shows the keys it has",
                 )
 
     # Orders

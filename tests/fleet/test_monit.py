@@ -5,7 +5,7 @@ from tests.support.waiting import wait_for
 
 
 def _summary(host):
-    """{check: status} as `monit summary` prints it; the host itself, whose id it cuts, is `system`."""
+    """{check: status} as `monit summary` prints it; the host, whose id it cuts, is `system`."""
     rows = [line.split() for line in host.check_output("monit -B summary").splitlines()[2:]]
     return {"system" if row[-1] == "System" else row[0]: " ".join(row[1:-1]) for row in rows}
 

@@ -25,7 +25,9 @@ def pools(wanted, defaults, peers, secrets):
     secrets
         ``{role: password}`` for each role behind a pool with protocol redis.
 
-    Returns ``{name: {"listen", …, "servers": ["192.0.2.1:11211:1 cache1", …]}}``.
+    Returns ``{name: {"listen", …, "servers": ["192.0.2.1:11211:1 cache1", …]}}``;
+    ``redis_auth`` names the role whose password it is, for what is returned stands in
+    the compiled states, which the master keeps.
     Keys are spread by the servers' names, so a server that comes back under another
     address keeps its keys.
 
@@ -82,7 +84,7 @@ def _pool(name, pool, servers, secrets):
             raise CommandExecutionError(
                 f"pool '{name}': no password for {pool['peers']}. See nutcracker:secrets in pillar"
             )
-        made["redis_auth"] = password
+        made["redis_auth"] = pool["peers"]
     made["servers"] = [
         f"{server['address']}:{pool['peer_port']}:1 {server['name']}" for server in servers
     ]

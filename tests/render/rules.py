@@ -1,5 +1,6 @@
 """What is asked of compiled hosts; each rule returns a list of problems."""
 
+import json
 import re
 
 from tools import compiler
@@ -92,7 +93,7 @@ def strangers(result, level, domains):
 
 
 def open_secrets(result, values):
-    """Secrets in files that others may read, in diffs, in names and in commands."""
+    """Secrets in files that others may read, in diffs, names, commands and arguments."""
     problems = []
     secrets = secrets_of_host(result, values)
     arguments = arguments_of(result)
@@ -117,6 +118,14 @@ def open_secrets(result, values):
                     f"{result['id']}: state {state['id']} has {name} in a command or a name, and "
                     "so in a process list or a log. Cure: hand it over by a file or stdin"
                 )
+        given = json.dumps(state["arguments"], default=str)
+        problems += [
+            f"{result['id']}: state {state['id']} has {name} in its arguments, and so in the "
+            "compiled states, which `state.show_lowstate` and the master's job cache keep. "
+            "Cure: contents_pillar, or let the template read pillar"
+            for name, value in secrets.items()
+            if json.dumps(value)[1:-1] in given
+        ]
     return problems
 
 

@@ -137,6 +137,7 @@ def test_the_rules_let_pass_what_is_well():
         ({"mode": "0644"}, "has mode 0644"),
         ({"mode": None}, "has mode None"),
         ({"show_changes": True}, "shows its changes"),
+        ({"context": {"password": "sandbox-only-memo"}}, "in its arguments"),
         ({"text": "abc -----KEY-----\nabcdef\n-----END-----", "mode": "0644"}, "tls:host.key"),
         ({"command": "login sandbox-only-memo"}, "process list"),
         ({"unless": ["test sandbox-only-memo"]}, "process list"),

@@ -51,11 +51,12 @@ def test_a_pools_own_values_go_before_the_defaults(site_nutcracker):
     assert (pools["c"]["server_failure_limit"], pools["c"]["timeout"]) == (3, 50)
 
 
-def test_a_redis_pool_has_the_password_of_its_role(site_nutcracker):
+def test_a_redis_pool_names_its_role_and_holds_no_password(site_nutcracker):
     secrets = {"cache": "the-right-one", "other": "another"}
     pools = site_nutcracker.pools({"c": REDIS}, DEFAULTS, {"cache": TWO}, secrets)
     assert pools["c"]["redis"] is True
-    assert pools["c"]["redis_auth"] == "the-right-one"
+    assert pools["c"]["redis_auth"] == "cache"
+    assert "the-right-one" not in str(pools)
 
 
 @pytest.mark.parametrize("secrets", [{}, {"cache": ""}, {"cache": None}, {"other": "x"}])

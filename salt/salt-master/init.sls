@@ -29,6 +29,16 @@ salt-master-host-files:
     - mode: "0700"
     - makedirs: True
 
+# What hosts returned and what was compiled for them: it may hold what they alone
+# may read, and Salt writes most of it readable by all.
+salt-master-cache:
+  file.directory:
+    - name: /var/cache/salt/master
+    - user: root
+    - group: root
+    - mode: "0700"
+    - makedirs: True
+
 salt-master-tree:
   file.directory:
     - name: {{ master.tree }}/pillar
@@ -58,6 +68,7 @@ salt-master-service:
       - cmd: salt-master-unit-known
       - file: salt-master-host-files
       - file: salt-master-keyring
+      - file: salt-master-cache
     - watch:
       - file: salt-master-config
       - file: salt-master-unit

@@ -125,6 +125,11 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
+    def handle_error(self, request, client_address):
+        # A balancer hangs up once it has read the status, many times a second.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 if __name__ == "__main__":
     with Server((sys.argv[1], int(sys.argv[2])), Handler) as server:

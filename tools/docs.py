@@ -1,19 +1,10 @@
 """The tables in docs/ that are made from the registry."""
 
-import importlib.util
 import re
 
-from tools.inventory import SITE_HOSTS, TREE
+from tools.inventory import SITE_HOSTS, TREE, load_module
 
 PAGE = TREE / "docs" / "architecture.md"
-
-
-def _site_registry():
-    path = TREE / "_modules" / "site_registry.py"
-    spec = importlib.util.spec_from_file_location("site_registry", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def roles_table(registry):
@@ -47,7 +38,7 @@ def render(text):
     registry = SITE_HOSTS.load_names(TREE / "pillar")
     tables = {
         "roles": roles_table(registry),
-        "ports": ports_table(registry, _site_registry().services_of),
+        "ports": ports_table(registry, load_module("site_registry").services_of),
     }
     for name, lines in tables.items():
         begin, end = f"<!-- {name}: made by ./fleet docs -->", f"<!-- end of {name} -->"

@@ -13,16 +13,17 @@ from tools.errors import FleetError
 TREE = Path(__file__).resolve().parent.parent
 
 
-def load_site_hosts():
-    """The module that holds the grammar of host ids; it needs no Salt."""
-    path = TREE / "_modules" / "site_hosts.py"
-    spec = importlib.util.spec_from_file_location("site_hosts", path)
+def load_module(name):
+    """One of the modules under _modules/, which are no package, by its name."""
+    path = TREE / "_modules" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-SITE_HOSTS = load_site_hosts()
+# The grammar of host ids; it needs no Salt.
+SITE_HOSTS = load_module("site_hosts")
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,8 @@
 """The registry as the tests read it: what listens where, and who may ask."""
 
-import importlib.util
+from tools.inventory import load_module
 
-from tools.inventory import TREE
-
-
-def _module():
-    path = TREE / "_modules" / "site_registry.py"
-    spec = importlib.util.spec_from_file_location("site_registry", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SITE_REGISTRY = _module()
+SITE_REGISTRY = load_module("site_registry")
 
 
 def services(names, roles):

@@ -36,6 +36,7 @@ mariadb-config:
         "address": address,
         "name": host.name,
         "peers": peers,
+        "donors": peers | map(attribute="name") | reject("equalto", host.name) | list | reverse | list,
         "cluster": mariadb.galera.name ~ "-" ~ host.level,
         "provider_options": salt["site_galera.provider_options"](mariadb.galera, mariadb.tls, address),
       } | json }}

@@ -1,5 +1,7 @@
 """The command ./fleet: what its users type, and what they see."""
 
+import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tools import image, inventory, machine, secrets, up
@@ -30,6 +33,8 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 CHOSEN = {"level": "sandbox"}
+# The environment that this command runs in, until it removes it itself.
+HELD = contextlib.ExitStack()
 PASS_THROUGH = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -106,6 +111,14 @@ def status(
     Example: `./fleet status --json`
     """
     sandbox = _sandbox()
+    if not as_json and not sandbox.containers():
+        raise FleetError(
+            f"no host of level {sandbox.level} is on this machine",
+            f"`./fleet --level {sandbox.level} up` raises it"
+            if sandbox.inventory.network
+            else f"inventory/{sandbox.level}.yaml has no network: its hosts are real machines, "
+            "of which their master knows; see README.md",
+        )
     result = up.status(sandbox)
     if as_json:
         services = [{key: page[key] for key in ("name", "url")} for page in result["services"]]
@@ -113,6 +126,7 @@ def status(
     else:
         _print_status(sandbox, result)
     if any(host["state"] != "ok" for host in result["hosts"]):
+        err.print("[bold]remedy:[/bold] `./fleet up`; it says why, where it cannot mend a host")
         raise typer.Exit(1)
 
 
@@ -176,10 +190,10 @@ def _login(sandbox, service):
 
 def _print_failures(failures):
     for failure in failures:
-        err.print(f"\n[red]failed[/red] {failure['host']}: {failure['state']}")
+        err.print(f"\n[red]failed[/red] {failure['host']}: {escape(failure['state'])}")
         for line in str(failure["comment"]).strip().splitlines()[:12]:
             err.print(f"    {line}", markup=False)
-        err.print(f"  [bold]remedy[/bold] {failure['remedy']}")
+        err.print(f"  [bold]remedy[/bold] {escape(failure['remedy'])}")
 
 
 @app.command(context_settings=PASS_THROUGH)
@@ -261,8 +275,9 @@ def apply(
     """
     sandbox = _sandbox()
     _running(sandbox, sandbox.inventory.master.name)
+    hosts = up.chosen(sandbox.inventory, target)
     with Progress(f"applying {target or CHOSEN['level']}") as progress, sandbox.lock(progress.say):
-        results = up.apply(sandbox, target, test, progress)
+        results = up.apply(sandbox, hosts, test, progress)
     failures = up.print_apply(out, results)
     _print_failures(failures)
     if failures:
@@ -281,17 +296,18 @@ def logs(
     """
     sandbox = _sandbox()
     found = sandbox.inventory.find(host)
+    if found.id not in sandbox.containers():
+        raise FleetError(f"{found.name} is not on this machine yet", "`./fleet up` makes it")
     if not sandbox.running(found.id):
         err.print(f"[yellow]{found.name} does not run; the last words of its console:[/yellow]")
         done = subprocess.run(
             [*sandbox.podman.command, "logs", "--tail", "200", found.id], check=False
         )
         raise typer.Exit(done.returncode)
-    arguments = context.args or ["-n", "200"]
-    os.execvp(
-        "podman",
-        [*sandbox.podman.command, "exec", found.id, "journalctl", "--no-pager", *arguments],
-    )
+    words = ["journalctl", "--no-pager", *(context.args or ["-n", "200"])]
+    # With a terminal of its own, for what -f follows must end with Ctrl-C.
+    terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    os.execvp("podman", [*sandbox.podman.command, "exec", *terminal, found.id, *words])
 
 
 @app.command()
@@ -323,13 +339,19 @@ def down(
                 progress.say(f"images stay: level {', '.join(others)} uses them")
             else:
                 image.remove_all(sandbox.podman)
-                up.remove_caches()
     out.print(f"{CHOSEN['level']}: {inventory_hosts} hosts {'removed' if purge else 'stopped'}")
+    if purge and not others:
+        HELD.close()
+        up.remove_caches()
 
 
 @app.command(hidden=True)
 def docs():
-    """Make the tables of docs/architecture.md anew from the registry."""
+    """
+    Make the tables of docs/architecture.md anew from the registry.
+
+    Example: `./fleet docs`
+    """
     from tools import ladder
 
     # The registry's module is Salt's, and Salt is in the tests' environment.
@@ -359,7 +381,11 @@ def adopt(
 
 @app.command(hidden=True)
 def vagrant(word: Annotated[str, typer.Argument(help="plan, docker-up or docker-down")]):
-    """Answer the Vagrantfile."""
+    """
+    Answer the Vagrantfile.
+
+    Example: `./fleet vagrant plan`
+    """
     from tools import vagrant as answers
 
     answers.main(_inventory(), word, lambda sentence: err.print(f"[dim]fleet:[/dim] {sentence}"))
@@ -380,14 +406,29 @@ def test_(context: typer.Context):
     raise typer.Exit(ladder.run(CHOSEN["level"], list(context.args)))
 
 
+_REMEDIES = {
+    errno.ENOSPC: "make room (`podman system prune`, `apt-get clean`), then run again",
+    errno.ENOENT: "bring back what it names: a file of this clone, or a program to install",
+    errno.EACCES: "run it with sudo, or from a clone that you may read and write",
+}
+
+
+def _print_error(sentence, remedy):
+    # What programs said may hold brackets: no markup in it.
+    err.print(f"[red]fleet:[/red] {escape(str(sentence))}", soft_wrap=True)
+    err.print(f"[bold]remedy:[/bold] {escape(remedy)}", soft_wrap=True)
+
+
 def main():
     """Run the command; every error that a person can mend is one sentence and a remedy."""
     try:
+        HELD.enter_context(machine.hold(sys.prefix))
         app(prog_name="./fleet")
     except FleetError as error:
-        err.print(f"[red]fleet:[/red] {error}", markup=True, soft_wrap=True)
-        if error.remedy:
-            err.print(f"[bold]remedy:[/bold] {error.remedy}", soft_wrap=True)
+        _print_error(error, error.remedy)
+        sys.exit(2)
+    except OSError as error:
+        _print_error(error, _REMEDIES.get(error.errno, "see to what it names, then run again"))
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("\nfleet: interrupted; run the same command again to go on")

@@ -108,7 +108,7 @@ def load(level, tree=TREE):
         )
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FleetError(f"{where} is not YAML: {error}", "correct the file") from error
     if not isinstance(data, dict) or not isinstance(data.get("hosts"), dict):
         raise FleetError(

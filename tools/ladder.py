@@ -1,5 +1,6 @@
 """The test ladder: which steps there are, what they need, and running them."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -56,8 +57,6 @@ def environment():
         TREE / "requirements" / name
         for name in ("tools.txt", "salt.txt", "test.txt", "salt-constraints.txt")
     ]
-    import hashlib
-
     digest = hashlib.sha256(sys.version.encode())
     for path in files:
         digest.update(path.read_bytes())
@@ -163,6 +162,13 @@ def run(level, words):
     """
     steps, extra = split(words)
     interpreter = environment()
+    # A step may well run `down --purge`, which removes the environments of nobody.
+    with machine.hold(interpreter.parent.parent):
+        return _summary(_run_steps(level, steps, extra, interpreter))
+
+
+def _run_steps(level, steps, extra, interpreter):
+    """Run the steps, one after the other; return a row of the summary for each."""
     results = []
     raised = False
     for step in steps:
@@ -183,7 +189,7 @@ def run(level, words):
                 break
         console.rule(step)
         results.append((step, *_pytest(interpreter, level, step, extra)))
-    return _summary(results)
+    return results
 
 
 def _pytest(python, level, step, extra):

@@ -1,5 +1,7 @@
 """The machine that carries a sandbox: what it must have, and what it gets."""
 
+import contextlib
+import fcntl
 import os
 import re
 import resource
@@ -35,6 +37,22 @@ def require_root():
             "this needs root: it boots hosts with systemd and a network of their own",
             "run it with sudo",
         )
+
+
+@contextlib.contextmanager
+def hold(folder, *, alone=False):
+    """
+    Hold an environment while it is used, so that no other command removes it.
+
+    alone
+        To remove it: raises BlockingIOError where another command holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
 
 
 def missing_packages():
@@ -90,23 +108,36 @@ def limits():
     return ["--ulimit", f"nofile={files}:{files}", "--ulimit", f"nproc={processes}:{processes}"]
 
 
-def check_room(path=Path("/var/lib"), gib=DISK_GIB):
-    """Raise FleetError when the disk that holds images and hosts is nearly full."""
+def check_room(path=Path("/var/lib"), gib=DISK_GIB, share=1.0):
+    """
+    Raise FleetError when the disk that holds images and hosts is nearly full.
+
+    share
+        How much of the sandbox is yet to be made, 0 to 1.
+    """
     free = shutil.disk_usage(path).free / 2**30
-    if free < gib:
+    # A host that runs writes, too: a rest is asked for in any case.
+    needed = max(1, gib * share)
+    if free < needed:
         raise FleetError(
-            f"{free:.1f} GiB free under {path}, a sandbox needs {gib}",
+            f"{free:.1f} GiB free under {path}, a sandbox needs {needed:.0f}",
             "make room (`podman system prune`, `apt-get clean`), or `./fleet down --purge`",
         )
 
 
-def check_memory():
-    """Raise FleetError when there is less memory than the sandbox takes."""
+def check_memory(share=1.0):
+    """
+    Raise FleetError when there is less memory than the sandbox takes.
+
+    share
+        How much of the sandbox is yet to be started, 0 to 1.
+    """
     found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"))
     free = int(found[1]) / 2**20
-    if free < MEMORY_GIB:
+    needed = MEMORY_GIB * share
+    if free < needed:
         raise FleetError(
-            f"{free:.1f} GiB of memory available, a sandbox needs {MEMORY_GIB}",
+            f"{free:.1f} GiB of memory available, a sandbox needs {needed:.1f}",
             "stop something, or take hosts out of the inventory",
         )
 

@@ -10,7 +10,6 @@ from tools import tree
 from tools.errors import FleetError
 
 KEYS = "/etc/salt/pki/master"
-ORCHESTRATION_OUTPUT = "/var/cache/salt/master/orchestration.json"
 READY_SECONDS = 60
 DETAIL_SECONDS = 4
 ALL = "all hosts"

@@ -54,7 +54,7 @@ class Podman:
             raise PodmanError(
                 f"`podman {' '.join(arguments[:4])} …` failed ({done.returncode}): "
                 + " ".join(said.strip().splitlines()[-4:]),
-                "",
+                "see to what it says, then run again; `podman ps -a` shows every host",
             )
         return done
 

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 QUIET_AFTER = 15  # seconds without news of a host, after which a log says it again
 
@@ -80,7 +81,7 @@ class Progress:
             self._said.pop(host, None)
         line = f"{host:<22} {outcome} ({now - since:.0f} s)"
         if self._live is None:
-            print(f"{self._clock()} {line}", file=sys.stderr, flush=True)
+            print(f"{self._clock()} {Text.from_markup(line)}", file=sys.stderr, flush=True)
         else:
             self.console.print(f"[dim]{self._clock()}[/dim] {line}", markup=True)
 

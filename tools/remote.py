@@ -113,6 +113,8 @@ class Machines:
     """
 
     def __init__(self, inventory, config):
+        if not Path(config).is_file():
+            raise FleetError(f"{config} does not exist", "`vagrant ssh-config > config` writes one")
         named = {
             name
             for line in re.findall(r"(?m)^Host\s+(.+)$", Path(config).read_text("utf-8"))

@@ -63,14 +63,20 @@ class Sandbox:
     @contextlib.contextmanager
     def lock(self, say):
         """Hold the level: two commands at once would boot and remove the same hosts."""
-        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.state / "lock").open("w", encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"another ./fleet command works on level {self.level}; waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        path = self.state / "lock"
+        while True:
+            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with path.open("w", encoding="ascii") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say(f"another ./fleet command works on level {self.level}; waiting for it")
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                # The one waited for may have removed the level, and the lock with it.
+                if not _same(path, file):
+                    continue
+                yield
+                return
 
     # Network
 
@@ -351,6 +357,14 @@ class Sandbox:
             key = self.podman.inside(host_id, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
             kept.write_text(key, encoding="ascii")
         return kept.read_text("ascii").split()[:2]
+
+
+def _same(path, file):
+    """Whether an open file is still the one of that path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def write_machine_hosts(level, lines, path=Path("/etc/hosts")):

@@ -360,8 +360,10 @@ Name = Annotated[str, typer.Argument(help="The secret's name, in kebab case.")]
 
 
 def _fail(error):
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1)
+    what, _, cure = str(error).partition(" Cure: ")
+    typer.echo(f"fleet: {what}", err=True)
+    typer.echo(f"remedy: {cure or 'see `./fleet secret --help`'}", err=True)
+    raise typer.Exit(2)
 
 
 def _read_value(name):
@@ -377,7 +379,11 @@ def set_command(
     generated: Annotated[bool, typer.Option("--generate", help="Make a random value.")] = False,
     size: Annotated[int, typer.Option("--bytes", help="Random bytes of it.")] = DEFAULT_BYTES,
 ):
-    """Set one value: from standard input, a hidden prompt, or the generator."""
+    """
+    Set one value: from standard input, a hidden prompt, or the generator.
+
+    Example: `./fleet secret set staging redis-cache --generate`
+    """
     try:
         store = Store(TREE, level)
         store.set(name, generate(size) if generated else _read_value(name))
@@ -388,12 +394,17 @@ def set_command(
 
 @app.command("list")
 def list_command(level: Level):
-    """The names of a level's secrets, and which are missing; never a value."""
+    """
+    The names of a level's secrets, and which are missing; never a value.
+
+    Example: `./fleet secret list staging`
+    """
     try:
         store = Store(TREE, level)
+        names, missing, surplus = sorted(store.table()), store.missing(), store.surplus()
     except SecretsError as error:
         _fail(error)
-    for name in sorted(store.table()):
+    for name in names:
         typer.echo(name)
     if store.examples():
         typer.echo(
@@ -401,10 +412,10 @@ def list_command(level: Level):
             f"./fleet secret init {level} --recipient FILE",
             err=True,
         )
-    for name in store.surplus():
+    for name in surplus:
         typer.echo(f"surplus, not in {CLEAR_LEVEL}: {name}", err=True)
-    if store.missing():
-        typer.echo(f"missing: {', '.join(store.missing())}", err=True)
+    if missing:
+        typer.echo(f"missing: {', '.join(missing)}", err=True)
         typer.echo(f"Cure: ./fleet secret init {level}", err=True)
         raise typer.Exit(1)
 
@@ -417,7 +428,11 @@ def init_command(
         typer.Option(help="A file with the public key of an operator or of the master."),
     ] = None,
 ):
-    """Take public keys into a level, and generate every value that it lacks."""
+    """
+    Take public keys into a level, and generate every value that it lacks.
+
+    Example: `./fleet secret init staging --recipient operator.asc --recipient master.asc`
+    """
     try:
         store = Store(TREE, level)
         made = store.init(recipient or ())
@@ -432,7 +447,11 @@ def init_command(
 
 @app.command("rekey")
 def rekey_command(level: Level):
-    """Encrypt every value again, for the recipients as they are now."""
+    """
+    Encrypt every value again, for the recipients as they are now.
+
+    Example: `./fleet secret rekey staging`
+    """
     try:
         names = Store(TREE, level).rekey()
     except SecretsError as error:
@@ -442,7 +461,11 @@ def rekey_command(level: Level):
 
 @app.command("show")
 def show_command(level: Level, name: Name):
-    """One value, decrypted with your own keyring, to standard output."""
+    """
+    One value, decrypted with your own keyring, to standard output.
+
+    Example: `./fleet secret show staging redis-cache`
+    """
     try:
         value = Store(TREE, level).show(name)
     except SecretsError as error:

@@ -33,6 +33,9 @@ def _files():
     done = subprocess.run(
         [
             "git",
+            # Root may well work in a clone of somebody else's.
+            "-c",
+            f"safe.directory={TREE}",
             "-C",
             str(TREE),
             "ls-files",

@@ -1,8 +1,8 @@
 """Raising a level, and saying how it is."""
 
+import contextlib
 import json
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from tools import image, machine, tree
@@ -23,8 +23,11 @@ def raise_level(sandbox, progress):
     Raises FleetError where something could not be done at all.
     """
     machine.check_kernel()
-    machine.check_memory()
-    machine.check_room()
+    # Hosts that run have their share already.
+    there = sandbox.containers()
+    wanted = [host.id for host in sandbox.inventory.hosts]
+    machine.check_memory(sum(not there.get(id_, {}).get("running") for id_ in wanted) / len(wanted))
+    machine.check_room(share=sum(id_ not in there for id_ in wanted) / len(wanted))
     built = image.ensure(sandbox.podman, progress.say)
     sandbox.ensure_network()
     sandbox.ssh_key()
@@ -270,7 +273,10 @@ def _text(value):
 def _save_pages(sandbox, master, progress):
     answer = master.salt("-L", master.id, "site_pages.listed").get(master.id)
     pages = answer if isinstance(answer, list) else []
-    (sandbox.state / "pages.json").write_text(json.dumps(pages), encoding="utf-8")
+    # At once or not at all: `status` may read it now.
+    written = sandbox.state / "pages.json.new"
+    written.write_text(json.dumps(pages), encoding="utf-8")
+    written.replace(sandbox.state / "pages.json")
     there = sandbox.containers()
     frontends = [host for host in sandbox.inventory.hosts if host.roles[0] == "frontend"]
     names = sorted({page["url"].split("/")[2] for page in pages})
@@ -322,25 +328,32 @@ def status(sandbox):
     return {"level": sandbox.level, "hosts": hosts, "services": services, "pending_keys": pending}
 
 
-def apply(sandbox, target, test, progress):
+def chosen(inventory, target):
     """
-    Ship the tree and run a highstate on the hosts of a target at once.
+    The hosts that a word means.
 
     target
         A host's id or first label, a role, or nothing for all hosts.
 
+    Raises FleetError where there is none.
+    """
+    if not target:
+        return inventory.hosts
+    if target in inventory.names["roles"] and target not in {host.name for host in inventory.hosts}:
+        hosts = [host for host in inventory.hosts if target in host.roles]
+        if not hosts:
+            raise FleetError(f"no host of role {target} in this level", "see `./fleet status`")
+        return hosts
+    return [inventory.find(target)]
+
+
+def apply(sandbox, hosts, test, progress):
+    """
+    Ship the tree and run a highstate on these hosts at once.
+
     Returns {host id: its states, or what it said instead}.
     """
-    roles = sandbox.inventory.names["roles"]
-    if not target:
-        hosts = sandbox.inventory.hosts
-    elif target in roles and target not in {host.name for host in sandbox.inventory.hosts}:
-        hosts = [host for host in sandbox.inventory.hosts if target in host.roles]
-    else:
-        hosts = [sandbox.inventory.find(target)]
     ids = [host.id for host in hosts]
-    if not ids:
-        raise FleetError(f"no host of role {target} in this level", "see `./fleet status`")
     master = Master(sandbox)
     for host in hosts:
         progress.step(host.name, "highstate")
@@ -389,14 +402,17 @@ def other_levels(sandbox):
 
 
 def remove_caches():
-    """Remove what was kept to be quick: logs of builds and unused environments."""
-    log = machine.CACHE / "image.log"
-    log.unlink(missing_ok=True)
-    for path in (machine.STATE,):
+    """
+    Remove what was kept to be quick: environments, reports and logs of builds.
+
+    What another ./fleet command works with now stays.
+    """
+    for path in sorted(machine.CACHE.glob("*")):
+        if path.is_dir():
+            with contextlib.suppress(BlockingIOError), machine.hold(path, alone=True):
+                shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    for path in (machine.CACHE, machine.STATE):
         if path.is_dir() and not any(path.iterdir()):
-            shutil.rmtree(path)
-    subprocess.run(
-        ["podman", "image", "prune", "--force", "--filter", "label=saltworks=image"],
-        capture_output=True,
-        check=False,
-    )
+            path.rmdir()

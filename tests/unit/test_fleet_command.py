@@ -1,10 +1,12 @@
 """The command ./fleet: what can be known of it without a sandbox."""
 
 import ipaddress
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from tools import inventory, ladder, machine, sandbox, tree, up
+from tools import cli, inventory, ladder, machine, progress, remote, sandbox, tree, up
 from tools.errors import FleetError
 
 
@@ -156,3 +158,92 @@ def test_limits_are_never_higher_than_the_machines(monkeypatch):
     assert machine.limits() == ["--ulimit", "nofile=200:200", "--ulimit", "nproc=200:200"]
     monkeypatch.setattr(machine.resource, "getrlimit", lambda kind: (-1, -1))
     assert machine.limits() == ["--ulimit", "nofile=65536:65536", "--ulimit", "nproc=4096:4096"]
+
+
+def test_what_is_made_already_asks_for_no_room(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "MEMORY_GIB", 10**6)
+    with pytest.raises(FleetError, match="GiB of memory"):
+        machine.check_memory(1 / 12)
+    machine.check_memory(0)
+    machine.check_room(tmp_path, gib=10**6, share=0)
+
+
+def test_a_target_of_apply_is_known_before_anything_waits():
+    level = inventory.load("sandbox")
+    assert {host.roles[0] for host in up.chosen(level, "memcache")} == {"memcache"}
+    assert [host.name for host in up.chosen(level, "db1")] == ["db1"]
+    assert up.chosen(level, "") == level.hosts
+    with pytest.raises(FleetError, match="no host 'nope'"):
+        up.chosen(level, "nope")
+
+
+def test_a_level_that_is_not_here_is_said_with_the_way_to_raise_it(monkeypatch):
+    level = inventory.load("staging")
+    here = SimpleNamespace(inventory=level, level="staging", containers=dict)
+    monkeypatch.setattr(cli, "_sandbox", lambda: here)
+    with pytest.raises(FleetError, match="no host of level staging") as caught:
+        cli.status(as_json=False)
+    assert "no network" in caught.value.remedy
+
+
+def test_adopting_needs_a_configuration_that_is_there(tmp_path):
+    with pytest.raises(FleetError, match="does not exist") as caught:
+        remote.Machines(inventory.load("sandbox"), tmp_path / "none")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FleetError("the master said [/wrong] and [bold]", "see [salt]"),
+        OSError(28, "No space left on device"),
+        FileNotFoundError(2, "No such file or directory", "git"),
+    ],
+)
+def test_every_error_is_a_sentence_and_a_remedy(monkeypatch, capsys, error):
+    def fails(**_):
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    monkeypatch.setattr(cli, "err", Console(stderr=True, highlight=False))
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    cli.HELD.close()
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert str(error) in said
+    assert "remedy: " in said
+    assert "Traceback" not in said
+
+
+def test_a_log_holds_no_markup(capsys):
+    shown = progress.Progress("a test")
+    shown.step("db1", "highstate")
+    shown.done("db1", "[red]no answer[/red]")
+    said = capsys.readouterr().err
+    assert "no answer" in said
+    assert "[red]" not in said
+
+
+def test_purge_removes_environments_but_those_in_use(monkeypatch, tmp_path):
+    cache = tmp_path / "cache"
+    for name in ("venv-1", "test-venv-2"):
+        (cache / name / "bin").mkdir(parents=True)
+    (cache / "report-unit.xml").touch()
+    monkeypatch.setattr(machine, "CACHE", cache)
+    monkeypatch.setattr(machine, "STATE", tmp_path / "state")
+    with machine.hold(cache / "test-venv-2"):
+        up.remove_caches()
+        assert [path.name for path in cache.iterdir()] == ["test-venv-2"]
+    up.remove_caches()
+    assert not cache.exists()
+
+
+def test_a_lock_that_was_removed_meanwhile_is_no_lock(tmp_path):
+    path = tmp_path / "lock"
+    with path.open("w") as file:
+        assert sandbox._same(path, file)
+        path.unlink()
+        assert not sandbox._same(path, file)
+        path.touch()
+        assert not sandbox._same(path, file)

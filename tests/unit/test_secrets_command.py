@@ -338,8 +338,9 @@ def test_init_show_and_rekey(tree, operator):
         ["show", "staging", "name"],
     ],
 )
-def test_what_cannot_be_done_ends_with_one_line(tree, arguments):
+def test_what_cannot_be_done_ends_with_a_sentence_and_a_remedy(tree, arguments):
     done = runner.invoke(secrets.app, arguments)
-    assert done.exit_code == 1
-    assert done.output.startswith("error: ")
+    assert done.exit_code == 2
+    assert done.output.startswith("fleet: ")
+    assert "\nremedy: " in done.output
     assert "Traceback" not in done.output

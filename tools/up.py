@@ -40,10 +40,20 @@ def raise_level(sandbox, progress):
     _forget_gone(sandbox.inventory, master, gone, progress)
     joined = _join_all(sandbox, master, progress, _inside)
 
-    steps = master.orchestrate("orch.up", progress, {"sync": bool(shipped or made or joined)})
+    # A file, not what this run saw: the run before may have been killed between
+    # a new tree or host and the step that tells everybody.
+    synced = sandbox.state / "synced"
+    if shipped or made or joined:
+        synced.unlink(missing_ok=True)
+    fresh = not synced.exists()
+    steps = master.orchestrate("orch.up", progress, {"sync": fresh})
+    failures = failures_of(steps)
     sandbox.write_ssh_config()
-    _save_pages(sandbox, master, progress)
-    return failures_of(steps)
+    if fresh:
+        _save_pages(sandbox, master, progress)
+        if not failures:
+            synced.touch()
+    return failures
 
 
 def adopt(machines, progress):
@@ -66,11 +76,10 @@ def adopt(machines, progress):
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         list(pool.map(bootstrap, machines.inventory.hosts))
     master = Master(machines)
-    shipped = _ready(machines, master, progress)
+    _ready(machines, master, progress)
     _forget_gone(machines.known, master, (), progress)
-    joined = _join_all(machines, master, progress, _on_machine)
-    steps = master.orchestrate("orch.up", progress, {"sync": bool(shipped or joined)})
-    return failures_of(steps)
+    _join_all(machines, master, progress, _on_machine)
+    return failures_of(master.orchestrate("orch.up", progress))
 
 
 def _ready(sandbox, master, progress):

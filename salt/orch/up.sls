@@ -5,7 +5,7 @@
 #
 # Only hosts whose keys are accepted take part. Where the tree and the hosts are
 # those of the last run, pillar='{"sync": false}' saves giving everybody the
-# site's Python again, which takes longer than the rest.
+# site's Python and a certificate again, which takes longer than the rest.
 {%- set ids = salt["site_hosts.accepted"]() %}
 {%- set master = salt["site_hosts.accepted"](roles="salt") %}
 {%- set waves = [
@@ -39,14 +39,15 @@ every host has the site's {{ kind }}:
     - timeout: 60
     - failhard: True
 {%-   endfor %}
-{%- endif %}
 
+# Before the master's own highstate, which renews them: it has one, too.
 the master has a certificate for every host:
   salt.state:
     - sls: [ca]
     - tgt: {{ master | json }}
     - tgt_type: list
     - failhard: True
+{%- endif %}
 
 every host has told its address:
   salt.function:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.support import database
+from tests.support.waiting import wait_for
 
 RESUME_SECONDS = 15
 RECOVER = "salt-run --out=json state.orchestrate orch.db_recover"
@@ -57,6 +58,11 @@ def numbers_on(host, table):
     return {int(line) for line in found.splitlines()}
 
 
+def wait_until_written(node, table):
+    """Wait until the client is well under way."""
+    wait_for(lambda: len(numbers_on(node, table)) > 60, 30, "a client writes")
+
+
 def assert_nothing_is_lost(nodes, table, writer):
     acknowledged = writer.numbers()
     assert len(acknowledged) > 50
@@ -69,7 +75,7 @@ def assert_nothing_is_lost(nodes, table, writer):
 
 def test_the_writer_dies(fleet, sandbox, nodes, table, app, secrets):
     with database.Writer(fleet, app, table, seconds=40, password=secrets["mariadb-wiki"]) as writer:
-        time.sleep(8)
+        wait_until_written(nodes[1], table)
         first = nodes[0].name
         sandbox.kill(first)
     assert writer.result["servers"][0] == nodes[0].id
@@ -88,7 +94,7 @@ def test_all_nodes_die_at_once(fleet, sandbox, nodes, table, app, secrets, remem
     """
     names = [node.name for node in nodes]
     with database.Writer(fleet, app, table, seconds=15, password=secrets["mariadb-wiki"]) as writer:
-        time.sleep(8)
+        wait_until_written(nodes[1], table)
         sandbox.kill(*names)
     assert writer.result["failures"]
     sandbox.start(*names)

@@ -336,6 +336,7 @@ def until_synced(address, peers, port, wait):
 def start(restart=False):
     """
     Let the daemon start, without waiting for it: it may wait for the other nodes.
+    One that runs and has left the cluster for good is started again.
 
     restart
         It runs outside of any cluster, and has to read its configuration again.
@@ -347,7 +348,10 @@ def start(restart=False):
         salt-call site_galera.start
     """
     HELD.unlink(missing_ok=True)
-    _run("systemctl", "--no-block", "restart" if restart else "start", UNIT)
+    # After a transfer that failed the daemon goes on without a cluster, says that
+    # it must be started again, and waits for somebody to do so.
+    left = status()["status"] == "Disconnected" and _unit_state() == "active"
+    _run("systemctl", "--no-block", "restart" if restart or left else "start", UNIT)
 
 
 def stop():

@@ -743,3 +743,19 @@ def test_files_newer_than_the_start_are_named(galera, tmp_path, monkeypatch):
     assert galera.outdated(names) == [str(new)]
     monkeypatch.setattr(galera, "started", lambda: None)
     assert galera.outdated(names) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "unit", "verb"),
+    [
+        ("Disconnected", "active", "restart"),
+        ("Disconnected", "deactivating", "start"),
+        ("Primary", "active", "start"),
+        ("non-Primary", "active", "start"),
+    ],
+)
+def test_a_node_that_left_for_good_is_started_again(host, status, unit, verb):
+    host.said = {**SYNCED, "wsrep_cluster_status": status}
+    host.unit = unit
+    host.module.start()
+    assert host.commands == [f"systemctl --no-block {verb} mariadb.service"]

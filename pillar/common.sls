@@ -1,5 +1,7 @@
 # What every host of every level has. No secrets here.
+{%- import_yaml "sites.yaml" as sites %}
 registry: {{ salt["site_hosts.registry"]() | json }}
+sites: {{ sites | json }}
 
 nftables:
   # Where people come from who may use what the registry opens to `operators`.

@@ -1,6 +1,7 @@
 site:
   level: production
   domain: webplatform.org
+  size: full
 
 nginx:
   hsts_max_age: 31536000

@@ -1,6 +1,7 @@
 site:
   level: sandbox
   domain: webplatform.test
+  size: small
 
 nftables:
   operators: [gateway]

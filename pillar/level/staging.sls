@@ -1,6 +1,7 @@
 site:
   level: staging
   domain: webplatformstaging.org
+  size: full
 
 nginx:
   hsts_max_age: 86400

@@ -1,6 +1,7 @@
 # What every host with the role sessions has.
 {%- set host = salt["site_hosts.parse"](opts["id"]) %}
-{%- set small = host.level == "sandbox" %}
+{%- import_yaml "level/" ~ host.level ~ ".sls" as level %}
+{%- set small = level.site.size == "small" %}
 {%- if "memcache" in host.roles %}
 memcached:
   memory: {{ 16 if small else 1024 }}

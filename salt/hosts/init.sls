@@ -3,7 +3,12 @@ hosts-file:
     - name: /etc/hosts
     - source: salt://hosts/templates/hosts.j2
     - template: jinja
-    - context: {{ {"hosts": salt["site_hosts.everyone"]()} | json }}
+    - context: {{ {
+        "hosts": salt["site_hosts.everyone"](),
+        "frontends": salt["site_hosts.peers"]("frontend", minimum=0),
+        "domain": pillar["site"]["domain"],
+        "sites": pillar["sites"].keys() | list,
+      } | json }}
     - user: root
     - group: root
     - mode: "0644"

@@ -350,7 +350,7 @@ def start(restart=False):
     HELD.unlink(missing_ok=True)
     # After a transfer that failed the daemon goes on without a cluster, says that
     # it must be started again, and waits for somebody to do so.
-    left = status()["status"] == "Disconnected" and _unit_state() == "active"
+    left = _unit_state() == "active" and status()["status"] == "Disconnected"
     _run("systemctl", "--no-block", "restart" if restart or left else "start", UNIT)
 
 

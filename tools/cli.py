@@ -130,15 +130,19 @@ def status(
         raise typer.Exit(1)
 
 
-def _print_status(sandbox, result):
-    hosts = Table(
+def _table(title):
+    return Table(
         box=None,
         pad_edge=False,
-        title="hosts",
+        title=title,
         title_justify="left",
         title_style="bold",
         header_style="dim",
     )
+
+
+def _print_status(sandbox, result):
+    hosts = _table("hosts")
     for column in ("id", "roles", "address", "state"):
         hosts.add_column(column, no_wrap=True)
     hosts.add_column("failed", justify="right")
@@ -154,14 +158,7 @@ def _print_status(sandbox, result):
         )
     out.print(hosts)
     if result["services"]:
-        services = Table(
-            box=None,
-            pad_edge=False,
-            title="\nservices",
-            title_justify="left",
-            title_style="bold",
-            header_style="dim",
-        )
+        services = _table("\nservices")
         for column in ("name", "url", "login"):
             services.add_column(column, no_wrap=True)
         for service in result["services"]:

@@ -1,8 +1,8 @@
 """Podman, by its own command line."""
 
 import json
-import subprocess
 
+from tools.command import run as run_command
 from tools.errors import FleetError
 
 
@@ -33,30 +33,18 @@ class Podman:
 
         Raises PodmanError when it fails and ``check`` is true.
         """
-        as_bytes = isinstance(stdin, bytes)
-        try:
-            done = subprocess.run(
-                [*self.command, *arguments],
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                text=not as_bytes,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise PodmanError(
-                f"`podman {' '.join(arguments[:3])} …` gave no answer in {timeout} s",
-                "see `podman ps -a` and the machine's load, then run again",
-            ) from error
-        if check and done.returncode:
-            said = done.stderr.decode() if as_bytes else done.stderr
-            raise PodmanError(
-                f"`podman {' '.join(arguments[:4])} …` failed ({done.returncode}): "
-                + " ".join(said.strip().splitlines()[-4:]),
-                "see to what it says, then run again; `podman ps -a` shows every host",
-            )
-        return done
+        return run_command(
+            [*self.command, *arguments],
+            f"`podman {' '.join(arguments[:4])} …`",
+            PodmanError,
+            {
+                "time": "see `podman ps -a` and the machine's load, then run again",
+                "failure": "see to what it says, then run again; `podman ps -a` shows every host",
+            },
+            stdin=stdin,
+            check=check,
+            timeout=timeout,
+        )
 
     def json(self, *arguments):
         """Run a command that prints JSON; return it parsed."""

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tools.command import run
 from tools.errors import FleetError
 
 
@@ -75,30 +76,20 @@ class Remote:
 
         Raises RemoteError when it fails and ``check`` is true.
         """
-        as_bytes = isinstance(stdin, bytes)
-        try:
-            done = subprocess.run(
-                self.words(host_id, *command),
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                text=not as_bytes,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise RemoteError(
-                f"{host_id}: `{' '.join(command[:3])} …` gave no answer in {timeout} s",
-                "see the host's load, then run again",
-            ) from error
-        if check and done.returncode:
-            said = done.stderr.decode() if as_bytes else done.stderr
-            raise RemoteError(
-                f"{host_id}: `{' '.join(command[:1])} …` failed ({done.returncode}): "
-                + " ".join(said.strip().splitlines()[-4:]),
-                "see that `ssh` with this configuration enters it, and `sudo -n true` works there",
-            )
-        return done
+        return run(
+            self.words(host_id, *command),
+            # Its first word only: arguments may be long.
+            f"{host_id}: `{command[0]} …`",
+            RemoteError,
+            {
+                "time": "see the host's load, then run again",
+                "failure": "see that `ssh` with this configuration enters it, and "
+                "`sudo -n true` works there",
+            },
+            stdin=stdin,
+            check=check,
+            timeout=timeout,
+        )
 
 
 class Machines:

@@ -1,9 +1,11 @@
 """Fixtures of every step that works on hosts."""
 
+import contextlib
 import subprocess
 
 import pytest
 
+from tests.support.browser import Chromium, Visitor
 from tests.support.hosts import LEVEL, Fleet
 from tools.inventory import TREE
 
@@ -65,3 +67,37 @@ def sandbox():
     from tools.sandbox import Sandbox
 
     return Sandbox(inventory.load(LEVEL))
+
+
+@pytest.fixture(scope="session")
+def chromium(fleet, tmp_path_factory):
+    """The browser's program: started when the first test asks for a visitor."""
+    frontend = fleet.with_role("frontend")[0]
+    program = Chromium(
+        fleet.domain(),
+        fleet.address(frontend.name),
+        frontend.file("/etc/ssl/site/ca.crt").content_string,
+        tmp_path_factory.mktemp("chromium"),
+    )
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def visitors(chromium, request):
+    """Makes visitors, each with an empty profile: ``visitors()``, ``visitors(size=PHONE)``."""
+    with contextlib.ExitStack() as after:
+
+        def make(name="", **more):
+            words = [request.node.name.removeprefix("test_"), name]
+            made = Visitor(chromium, "-".join(word for word in words if word), **more)
+            after.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def visitor(visitors):
+    """One visitor with an empty profile, in a real browser; see tests/support/browser.py."""
+    return visitors()

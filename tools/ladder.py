@@ -173,6 +173,11 @@ def _run_steps(level, steps, extra, interpreter):
     raised = False
     for step in steps:
         if step in ON_HOSTS and not raised:
+            if os.geteuid() == 0:
+                machine.install_packages(
+                    lambda sentence: print(f"fleet: {sentence}", file=sys.stderr, flush=True),
+                    machine.TEST_PACKAGES,
+                )
             console.rule("up")
             started = time.monotonic()
             code = subprocess.run(

@@ -24,6 +24,11 @@ PACKAGES = {
     "openssh-client": "/usr/bin/ssh",
     "openssl": "/usr/bin/openssl",
 }
+# What the steps of the ladder that work on hosts take besides: a real browser.
+TEST_PACKAGES = {
+    "chromium": "/usr/bin/chromium",
+    "libnss3-tools": "/usr/bin/certutil",
+}
 STATE = Path("/var/lib/saltworks")
 CACHE = Path("/var/cache/saltworks")
 DISK_GIB = 6
@@ -55,19 +60,23 @@ def hold(folder, *, alone=False):
         os.close(handle)
 
 
-def missing_packages():
+def missing_packages(packages=None):
     """Which of the needed Debian packages this machine lacks."""
-    return [package for package, path in PACKAGES.items() if not Path(path).exists()]
+    packages = packages or PACKAGES
+    return [package for package, path in packages.items() if not Path(path).exists()]
 
 
-def install_packages(say):
+def install_packages(say, packages=None):
     """
     Install what is missing, with apt.
 
     say
         Called with a sentence before each step.
+
+    packages
+        ``{Debian package: a file that says it is there}``; what a sandbox needs if left out.
     """
-    wanted = missing_packages()
+    wanted = missing_packages(packages)
     if not wanted:
         return
     if not shutil.which("apt-get"):

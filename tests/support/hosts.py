@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import testinfra
+import yaml
 
 from tools import inventory
 
@@ -35,6 +36,11 @@ class Fleet:
         # What the configuration calls a host.
         self._alias = {host.id: host.id if host.id in words else host.name for host in self.members}
         self._open = {}
+
+    def domain(self):
+        """The level's public domain."""
+        path = inventory.TREE / "pillar" / "level" / f"{self.inventory.level}.sls"
+        return yaml.safe_load(path.read_text("utf-8").split("{%", maxsplit=1)[0])["site"]["domain"]
 
     def with_role(self, role=None):
         """

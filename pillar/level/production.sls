@@ -9,6 +9,9 @@ nginx:
 mediawiki:
   indexed: true
 
+www:
+  indexed: true
+
 nftables:
   # An example: the operators' own networks go here before the first apply, or
   # only who is logged in already stays in.

@@ -3,6 +3,9 @@ site:
   domain: webplatform.test
   size: small
 
+site-pages:
+  notice: This is a sandbox. What you write here may vanish.
+
 nftables:
   operators: [gateway]
 

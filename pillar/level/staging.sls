@@ -6,6 +6,9 @@ site:
 nginx:
   hsts_max_age: 86400
 
+site-pages:
+  notice: This is a copy of the site for trials. What you write here may vanish.
+
 nftables:
   # An example: the operators' own networks go here before the first apply, or
   # only who is logged in already stays in.

@@ -1,4 +1,5 @@
 {%- import_yaml "nginx/defaults.yaml" as defaults %}
+{%- import_yaml "site-pages/causes.yaml" as causes %}
 {%- set nginx = salt["slsutil.merge"](defaults, pillar.get("nginx", {})) %}
 {%- set own_address = salt["site_hosts.address"]() %}
 {%- set proxies = [] %}
@@ -6,8 +7,9 @@
 {%-   do proxies.extend(salt["site_hosts.peers"](role, minimum=0) | map(attribute="address")) %}
 {%- endfor %}
 
-{%- if nginx.tls %}
 include:
+  - site-pages
+{%- if nginx.tls %}
   - tls
 {%- endif %}
 
@@ -54,15 +56,27 @@ nginx-edge-headers:
     - require:
       - file: nginx-config
 
-nginx-unavailable-page:
+# What every site of this host includes: pages for what nginx itself has to say.
+{%- for path, template in [
+      ("conf.d/failure-maps.conf", "failure-maps"), ("snippets/site-pages.conf", "site-pages"),
+    ] %}
+
+nginx-{{ template }}:
   file.managed:
-    - name: /usr/local/share/nginx/unavailable.html
-    - source: salt://nginx/files/unavailable.html
+    - name: /etc/nginx/{{ path }}
+    - source: salt://nginx/templates/{{ template }}.conf.j2
+    - template: jinja
+    - context: {{ {"causes": causes} | json }}
     - user: root
     - group: root
     - mode: "0644"
-    - makedirs: True
-    - dir_mode: "0755"
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/{{ path }}
+    - require:
+      - file: site-pages-folder
+      - file: {{ "nginx-config" if template == "failure-maps" else "nginx-failure-maps" }}
+    - watch_in:
+      - service: nginx-service
+{%- endfor %}
 
 # The packager's welcome page claims the names that no other site has.
 nginx-packaged-site:
@@ -84,6 +98,7 @@ nginx-default-site:
     - require:
       - file: nginx-config
       - file: nginx-packaged-site
+      - file: nginx-site-pages
 
 {%- for name, site in nginx.sites | dictsort %}
 {%-   set upstream = dict({"connect_timeout": 2, "read_timeout": 60}, **site.upstream) %}
@@ -107,7 +122,6 @@ nginx-site-{{ name }}:
     - require:
       - file: nginx-edge-headers
       - file: nginx-default-site
-      - file: nginx-unavailable-page
     - require_in:
       - file: nginx-proxy-sites
     - watch_in:

@@ -4,3 +4,4 @@ include:
   - base
   - tls
   - nginx
+  - www

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Annotated
@@ -48,6 +49,18 @@ def _inventory():
     return inventory.load(CHOSEN["level"])
 
 
+def _inventory_or_rest():
+    """The level's inventory; an empty one where its file is gone and hosts are left."""
+    level = CHOSEN["level"]
+    if level in inventory.levels() or not re.fullmatch("[a-z][a-z0-9]*", level):
+        return _inventory()
+    rest = inventory.Inventory(level, None, (), {})
+    if not (machine.STATE / level).exists() and not Sandbox(rest).containers():
+        return _inventory()
+    err.print(f"[dim]fleet:[/dim] inventory/{level}.yaml is gone; what it left on this machine")
+    return rest
+
+
 def _sandbox():
     machine.require_root()
     missing = machine.missing_packages()
@@ -71,7 +84,9 @@ def options(
     level: Annotated[
         str,
         typer.Option(
-            help="Which level's inventory to raise on this machine.", envvar="FLEET_LEVEL"
+            help="Which level's inventory to raise on this machine. "
+            "It may stand behind the command, too: `./fleet up --level demo`.",
+            envvar="FLEET_LEVEL",
         ),
     ] = "sandbox",
 ):
@@ -164,6 +179,18 @@ def _print_status(sandbox, result):
         for service in result["services"]:
             services.add_row(service["name"], service["url"], _login(sandbox, service))
         out.print(services)
+        ca = sandbox.authority
+        if ca.exists():
+            out.print(
+                "\n[bold]certificates[/bold]\n"
+                f"They are of this level's own authority, which no browser knows yet: {ca}\n"
+                f"  Firefox    Settings, Certificates, View, Authorities, Import: {ca}\n"
+                "  Chromium   certutil -d sql:$HOME/.pki/nssdb -A -t C,, "
+                f"-n {sandbox.level} -i {ca}\n"
+                f"  curl       curl --cacert {ca} {result['services'][0]['url']}\n"
+                "More, and how to take it back: docs/runbooks/trust-the-ca.md",
+                soft_wrap=True,
+            )
     for host_id in result.get("pending_keys", []):
         out.print(
             f"[yellow]pending key:[/yellow] {host_id} asks to join and is in no inventory. "
@@ -322,7 +349,7 @@ def down(
     if "podman" in machine.missing_packages():
         out.print("nothing to do: podman is not installed, so no sandbox was ever raised here")
         return
-    sandbox = Sandbox(_inventory())
+    sandbox = Sandbox(_inventory_or_rest())
     with Progress(f"stopping {CHOSEN['level']}") as progress:
         with sandbox.lock(progress.say):
             if not purge:
@@ -416,11 +443,43 @@ def _print_error(sentence, remedy):
     err.print(f"[bold]remedy:[/bold] {escape(remedy)}", soft_wrap=True)
 
 
+# What stands behind their first argument is another program's.
+_OTHERS_WORDS = {"exec", "ssh", "salt", "logs"}
+
+
+def level_first(words):
+    """
+    The words of a command line with ``--level`` before the command.
+
+    It is taken from anywhere behind the command, but never from what is meant for
+    another program: behind ``--``, or behind the host of ``exec``, ``ssh``, ``logs``.
+    """
+    words, first = list(words), []
+    at = 0
+    taken = None
+    while at < len(words):
+        word = words[at]
+        if word == "--":
+            break
+        if word == "--level" and at + 1 < len(words):
+            first += words[at : at + 2]
+            del words[at : at + 2]
+        elif word.startswith("--level="):
+            first.append(words.pop(at))
+        else:
+            if not word.startswith("-"):
+                if taken in _OTHERS_WORDS:
+                    break
+                taken = taken or word
+            at += 1
+    return first + words
+
+
 def main():
     """Run the command; every error that a person can mend is one sentence and a remedy."""
     try:
         HELD.enter_context(machine.hold(sys.prefix))
-        app(prog_name="./fleet")
+        app(level_first(sys.argv[1:]), prog_name="./fleet")
     except FleetError as error:
         _print_error(error, error.remedy)
         sys.exit(2)

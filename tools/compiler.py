@@ -21,6 +21,8 @@ from pathlib import Path
 
 import yaml
 
+from tools.inventory import is_sandbox
+
 OFFLINE = Path(__file__).resolve().parent / "offline"
 INVENTED_NETWORK = "10.0.{}.{}"
 PGP_BLOCK = "BEGIN PGP MESSAGE"
@@ -145,7 +147,7 @@ def secrets_of(tree, level):
     """
     The table of a level's secrets as it stands in git: ``{name: value}``.
 
-    Values are clear text in the sandbox and armoured blocks in other levels.
+    Values are clear text in a sandbox and armoured blocks in other levels.
     """
     path = Path(tree) / "pillar/secrets" / level / "secrets.yaml"
     if not path.is_file():
@@ -324,7 +326,7 @@ class _Host:
         (self.workdir / "cache").mkdir()
         opts = salt.config.apply_minion_config(overrides, minion_id=False)
         name, _, domain = self.id.partition(".")
-        container = "container" if level == "sandbox" else "kvm"
+        container = "container" if is_sandbox(level, self.tree) else "kvm"
         opts["grains"] = dict(
             GRAINS,
             id=self.id,

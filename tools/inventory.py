@@ -94,6 +94,19 @@ def levels():
     return sorted(path.stem for path in (TREE / "inventory").glob("*.yaml"))
 
 
+def is_sandbox(level, tree=TREE):
+    """
+    Whether a level is a sandbox: all of it on one machine, in a network made for it.
+
+    That is what `network:` in its inventory says. Its secrets are fakes in clear.
+    """
+    path = Path(tree) / "inventory" / f"{level}.yaml"
+    if not path.is_file():
+        return False
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return isinstance(data, dict) and bool(data.get("network"))
+
+
 def load(level, tree=TREE):
     """
     Read and check inventory/<level>.yaml.

@@ -10,6 +10,7 @@ from tools import tree
 from tools.errors import FleetError
 
 KEYS = "/etc/salt/pki/master"
+AUTHORITY = "/var/lib/saltworks/ca/ca.crt"
 READY_SECONDS = 60
 DETAIL_SECONDS = 4
 ALL = "all hosts"
@@ -90,6 +91,10 @@ class Master:
     def public_key(self):
         """The master's public key, as PEM text."""
         return self.inside("cat", f"{KEYS}/master.pub").stdout
+
+    def authority(self):
+        """The certificate of the level's authority, as PEM text; it is no secret."""
+        return self.inside("cat", AUTHORITY).stdout
 
     def keys(self):
         """The minion keys the master knows: {"accepted": {id, …}, "pending": {id, …}}."""

@@ -38,6 +38,8 @@ class Sandbox:
         self.transport = self.podman
         self.network = f"saltworks-{self.level}"
         self.state = machine.STATE / self.level
+        # For the browsers of this machine, whoever runs them.
+        self.authority = machine.STATE / f"{self.level}-ca.crt"
 
     # What is there
 
@@ -288,6 +290,7 @@ class Sandbox:
         if self.podman.run("network", "exists", self.network, check=False).returncode == 0:
             self.podman.run("network", "rm", "--force", self.network)
         write_machine_hosts(self.level, [])
+        self.authority.unlink(missing_ok=True)
         shutil.rmtree(self.state, ignore_errors=True)
 
     @staticmethod

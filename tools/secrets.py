@@ -1,8 +1,9 @@
 """
 The secrets of the levels: ``pillar/secrets/<level>/secrets.yaml``.
 
-Each file is a flat table, sorted by name. In the sandbox the values are fakes in
-clear. In every other level each value is encrypted for the public keys under
+Each file is a flat table, sorted by name. In a sandbox (a level whose inventory has
+a network of its own) the values are fakes in clear. In every other level each
+value is encrypted for the public keys under
 ``pillar/secrets/<level>/recipients/``: the operators' and the master's.
 
 A value reaches this module by standard input, a hidden prompt, or the generator,
@@ -24,13 +25,20 @@ from typing import Annotated
 import typer
 import yaml
 
-CLEAR_LEVEL = "sandbox"
+from tools.inventory import is_sandbox
+
+# Its names are those that every level must have.
+FIRST_LEVEL = "sandbox"
 EXAMPLE = "example-"
 PGP_BLOCK = "-----BEGIN PGP MESSAGE-----"
 DEFAULT_BYTES = 32
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _ENTRY = re.compile(r"^([A-Za-z0-9_-]+):")
+_CLEAR_HEADER = (
+    "# Fakes in clear: they open nothing but this level, a sandbox on one machine.\n"
+    "# One flat table; a pillar/role file takes out what its role may read.\n"
+)
 _HEADER = (
     "# Encrypted for the keys under recipients/. Written by `./fleet secret`;\n"
     "# a pillar/role file takes out what its role may read.\n"
@@ -65,8 +73,8 @@ class Store:
 
     @property
     def clear(self):
-        """Whether values stand in clear: in the sandbox alone."""
-        return self.level == CLEAR_LEVEL
+        """Whether values stand in clear: in sandboxes alone."""
+        return is_sandbox(self.level, self.tree)
 
     def table(self):
         """``{name: value as it stands in the file}``, empty where there is no file."""
@@ -84,7 +92,7 @@ class Store:
 
     def wanted(self):
         """The names that the sandbox has, and so every level must have; sorted."""
-        return sorted(Store(self.tree, CLEAR_LEVEL).table())
+        return sorted(Store(self.tree, FIRST_LEVEL).table())
 
     def missing(self):
         """The names that the sandbox has and this level has not; sorted."""
@@ -104,7 +112,7 @@ class Store:
 
     def set(self, name, value):
         """
-        Put one value into the file, encrypted but for the sandbox.
+        Put one value into the file, encrypted but in a sandbox.
 
         name
             Kebab case, as ``redis-sessions``.
@@ -157,10 +165,14 @@ class Store:
         Raises SecretsError for a file that is no public key, or no recipient at all.
         """
         if self.clear:
-            raise SecretsError(
-                f"level {CLEAR_LEVEL} is in clear and needs no keys. "
-                f"Cure: ./fleet secret set {CLEAR_LEVEL} NAME"
-            )
+            if recipients:
+                raise SecretsError(
+                    f"level {self.level} is in clear and needs no keys. "
+                    f"Cure: ./fleet secret init {self.level}"
+                )
+            names = self.missing()
+            self.set_many({name: f"{self.level}-only-{generate()}" for name in names})
+            return names
         keys = {f"{fingerprint(path)}.asc": Path(path).read_bytes() for path in recipients}
         if recipients:
             encrypt("a trial", recipients)
@@ -190,7 +202,7 @@ class Store:
         is written. Returns the sorted names.
         """
         if self.clear:
-            raise SecretsError(f"level {CLEAR_LEVEL} is in clear: there is nothing to encrypt")
+            raise SecretsError(f"level {self.level} is in clear: there is nothing to encrypt")
         self._usable_recipients()
         values = {name: self.show(name) for name in sorted(self.table())}
         self.set_many(values)
@@ -208,7 +220,8 @@ class Store:
     def _write(self, stored):
         """Merge into the file: comments stay with their entry, entries are sorted."""
         expected = {**self.table(), **stored}
-        old = self.path.read_text(encoding="utf-8") if self.path.is_file() else _HEADER
+        fresh = _CLEAR_HEADER if self.clear else _HEADER
+        old = self.path.read_text(encoding="utf-8") if self.path.is_file() else fresh
         header, entries, tail = _split(old)
         for name, value in stored.items():
             comment = entries.get(name, ("", ""))[0]
@@ -413,7 +426,7 @@ def list_command(level: Level):
             err=True,
         )
     for name in surplus:
-        typer.echo(f"surplus, not in {CLEAR_LEVEL}: {name}", err=True)
+        typer.echo(f"surplus, not in {FIRST_LEVEL}: {name}", err=True)
     if missing:
         typer.echo(f"missing: {', '.join(missing)}", err=True)
         typer.echo(f"Cure: ./fleet secret init {level}", err=True)

@@ -286,6 +286,9 @@ def _save_pages(sandbox, master, progress):
     written = sandbox.state / "pages.json.new"
     written.write_text(json.dumps(pages), encoding="utf-8")
     written.replace(sandbox.state / "pages.json")
+    # What a browser on this machine must be told, where people find it.
+    sandbox.authority.write_text(master.authority(), encoding="ascii")
+    sandbox.authority.chmod(0o644)
     there = sandbox.containers()
     frontends = [host for host in sandbox.inventory.hosts if host.roles[0] == "frontend"]
     names = sorted({page["url"].split("/")[2] for page in pages})

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tools import compiler, secrets
-from tools.inventory import SITE_HOSTS
+from tools.inventory import SITE_HOSTS, is_sandbox
 
 PEOPLE = {"site", "network", "operators", "any"}
 
@@ -282,7 +282,7 @@ def shared_ports(registry):
 def wrong_secrets(tree):
     """Names and values of the levels' secrets."""
     tree, problems, seen = Path(tree), [], {}
-    clear = compiler.secrets_of(tree, secrets.CLEAR_LEVEL)
+    clear = compiler.secrets_of(tree, secrets.FIRST_LEVEL)
     for level in compiler.levels(tree):
         where = f"pillar/secrets/{level}/secrets.yaml"
         try:
@@ -298,15 +298,16 @@ def wrong_secrets(tree):
         surplus = sorted(set(table) - set(clear))
         if surplus:
             problems.append(
-                f"{where}: {', '.join(surplus)} is not in {secrets.CLEAR_LEVEL}. "
-                f"Cure: ./fleet secret set {secrets.CLEAR_LEVEL} NAME --generate, or remove it"
+                f"{where}: {', '.join(surplus)} is not in {secrets.FIRST_LEVEL}. "
+                f"Cure: ./fleet secret set {secrets.FIRST_LEVEL} NAME --generate, or remove it"
             )
         if list(table) != sorted(table):
             problems.append(f"{where}: not sorted by name. Cure: sort it")
+        in_clear = is_sandbox(level, tree)
         for name, value in table.items():
-            if level == secrets.CLEAR_LEVEL and compiler.PGP_BLOCK in value:
+            if in_clear and compiler.PGP_BLOCK in value:
                 problems.append(f"{where}: {name} is encrypted. Cure: a fake in clear")
-            if level != secrets.CLEAR_LEVEL and not is_encrypted(value):
+            if not in_clear and not is_encrypted(value):
                 problems.append(
                     f"{where}: {name} stands in clear. Cure: take it as known to all: "
                     f"./fleet secret set {level} {name} --generate"

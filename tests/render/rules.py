@@ -70,18 +70,25 @@ def unmarked(result):
     ]
 
 
-def strangers(result, level, domains):
+def strangers(result, level, domains, addresses):
     """
-    Files that name another level or its public domain.
+    Files that name another level, its public domain, or an address of its hosts.
 
     domains
         ``{level: public domain}``.
+
+    addresses
+        ``{level: [address]}``, of all its hosts.
     """
     problems = []
     for other, domain in domains.items():
         if other == level:
             continue
-        names = re.compile(rf"[.-]{re.escape(other)}\.wpd\.internal|(?<![\w-]){re.escape(domain)}")
+        hosts = "|".join(map(re.escape, addresses[other]))
+        names = re.compile(
+            rf"[.-]{re.escape(other)}\.wpd\.internal|(?<![\w-]){re.escape(domain)}"
+            rf"|(?<![\d.])(?:{hosts})(?![\d])"
+        )
         for path, file in result["files"].items():
             found = names.search(file["text"] or "")
             if found:

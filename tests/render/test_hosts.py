@@ -30,6 +30,13 @@ def values(tree):
     return {level: compiler.secret_values(tree, level) for level in compiler.levels(tree)}
 
 
+@pytest.fixture(scope="session")
+def addresses(tree):
+    return {
+        level: list(compiler.addresses(tree, level).values()) for level in compiler.levels(tree)
+    }
+
+
 @every_host
 def test_the_host_compiles(compiled, level, host_id):
     none(compiled[level][host_id]["problems"])
@@ -48,8 +55,8 @@ def test_every_file_says_who_manages_it(compiled, level, host_id):
 
 
 @every_host
-def test_no_name_of_another_level(compiled, level, host_id, domains):
-    none(rules.strangers(compiled[level][host_id], level, domains))
+def test_no_name_of_another_level(compiled, level, host_id, domains, addresses):
+    none(rules.strangers(compiled[level][host_id], level, domains, addresses))
 
 
 @every_host
@@ -89,6 +96,7 @@ WELL = {
     },
 }
 DOMAINS = {"sandbox": "webplatform.test", "production": "webplatform.org"}
+ADDRESSES = {"sandbox": ["10.0.1.11"], "production": ["10.0.0.11"]}
 
 
 def broken(**changes):
@@ -115,7 +123,7 @@ def all_rules(result):
         rules.masked(result)
         + rules.encrypted(result)
         + rules.unmarked(result)
-        + rules.strangers(result, "sandbox", DOMAINS)
+        + rules.strangers(result, "sandbox", DOMAINS, ADDRESSES)
         + rules.open_secrets(result, VALUES)
         + rules.unchecked(result)
     )
@@ -133,6 +141,7 @@ def test_the_rules_let_pass_what_is_well():
         ({"text": "peer memo1.production.wpd.internal"}, "of level production"),
         ({"text": "peer memo1-production.wpd.internal"}, "of level production"),
         ({"text": "https://docs.webplatform.org/"}, "of level production"),
+        ({"text": "server 10.0.0.11:80"}, "of level production"),
         ({"text": "host memo1"}, "does not say who manages it"),
         ({"mode": "0644"}, "has mode 0644"),
         ({"mode": None}, "has mode None"),

@@ -60,7 +60,7 @@ def small_tree(tmp_path, tree):
 
 
 SMALL_TREE = {
-    "inventory/sandbox.yaml": "level: sandbox\nhosts:\n  memo1:\n  memo2:\n",
+    "inventory/sandbox.yaml": "level: sandbox\nnetwork: 10.1.0.0/24\nhosts:\n  memo1:\n  memo2:\n",
     "inventory/staging.yaml": "level: staging\nhosts:\n  memo1:\n",
     "pillar/registry.yaml": (
         "domain: wpd.internal\n"

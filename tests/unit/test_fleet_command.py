@@ -1,6 +1,7 @@
 """The command ./fleet: what can be known of it without a sandbox."""
 
 import ipaddress
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,59 @@ def test_an_unknown_level_names_the_known_ones():
     with pytest.raises(FleetError) as caught:
         inventory.load("qa")
     assert "production" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["up", "--level", "demo"], ["--level", "demo", "up"]),
+        (["down", "--purge", "--level=demo"], ["--level=demo", "down", "--purge"]),
+        (["--level", "demo", "up"], ["--level", "demo", "up"]),
+        (["test", "fleet", "--level", "demo", "--", "-k", "x"],
+         ["--level", "demo", "test", "fleet", "--", "-k", "x"]),
+        (["test", "unit", "--", "--level", "x"], ["test", "unit", "--", "--level", "x"]),
+        (["exec", "--level", "demo", "db1", "a"], ["--level", "demo", "exec", "db1", "a"]),
+        (["exec", "db1", "a", "--level", "3"], ["exec", "db1", "a", "--level", "3"]),
+        (["exec", "db1", "--", "a", "--level", "3"], ["exec", "db1", "--", "a", "--level", "3"]),
+        (["up", "--level"], ["up", "--level"]),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_the_level_may_stand_behind_the_command(words, wanted):
+    assert cli.level_first(words) == wanted
+
+
+def test_a_sandbox_is_known_by_its_network(tmp_path):
+    write_level(tmp_path, "level: demo\nnetwork: 10.9.0.0/24\nhosts: {salt: }\n")
+    write_level(tmp_path, "level: staging\nhosts: {salt: }\n", "staging")
+    assert inventory.is_sandbox("demo", tmp_path)
+    assert not inventory.is_sandbox("staging", tmp_path)
+    assert not inventory.is_sandbox("nosuch", tmp_path)
+
+
+def test_sandboxes_of_one_machine_share_nothing():
+    names = [level for level in inventory.levels() if inventory.is_sandbox(level)]
+    known = {level: sandbox.Sandbox(inventory.load(level)) for level in names}
+    for one, other in itertools.combinations(known.values(), 2):
+        assert not one.inventory.network.overlaps(other.inventory.network)
+        assert one.network != other.network
+        assert one.state != other.state and one.authority != other.authority
+        ids = [{host.id for host in each.inventory.hosts} for each in (one, other)]
+        assert not ids[0] & ids[1]
+
+
+def test_what_a_deleted_inventory_left_can_be_removed(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "STATE", tmp_path)
+    monkeypatch.setattr(sandbox.Sandbox, "containers", lambda self: {})
+    monkeypatch.setitem(cli.CHOSEN, "level", "gone")
+    with pytest.raises(FleetError, match="no such level"):
+        cli._inventory_or_rest()
+    (tmp_path / "gone").mkdir()
+    assert cli._inventory_or_rest().hosts == ()
+    # A word that is no level is no path either.
+    monkeypatch.setitem(cli.CHOSEN, "level", "../gone")
+    with pytest.raises(FleetError):
+        cli._inventory_or_rest()
 
 
 def test_the_release_has_real_files_and_no_git():
@@ -201,7 +255,7 @@ def test_adopting_needs_a_configuration_that_is_there(tmp_path):
     ],
 )
 def test_every_error_is_a_sentence_and_a_remedy(monkeypatch, capsys, error):
-    def fails(**_):
+    def fails(*_words, **_more):
         raise error
 
     monkeypatch.setattr(cli, "app", fails)

@@ -72,6 +72,9 @@ def tree(tmp_path, monkeypatch):
     (root / "pillar/level").mkdir(parents=True)
     for level in ("sandbox", "staging", "production"):
         (root / f"pillar/level/{level}.sls").write_text("site: {}\n")
+    (root / "inventory").mkdir()
+    (root / "inventory/sandbox.yaml").write_text("level: sandbox\nnetwork: 10.1.0.0/24\n")
+    (root / "inventory/staging.yaml").write_text("level: staging\n")
     sandbox = root / "pillar/secrets/sandbox"
     sandbox.mkdir(parents=True)
     (sandbox / "secrets.yaml").write_text(
@@ -185,10 +188,30 @@ def test_refusals_of_a_level_without_keys(tree, act, message):
     assert not store.path.exists()
 
 
-@pytest.mark.parametrize("method", ["init", "rekey"])
-def test_the_sandbox_has_no_keys(tree, method):
+def test_a_sandbox_has_no_keys(tree, operator):
+    store = secrets.Store(tree, "sandbox")
     with pytest.raises(secrets.SecretsError, match="in clear"):
-        getattr(secrets.Store(tree, "sandbox"), method)()
+        store.rekey()
+    with pytest.raises(secrets.SecretsError, match="in clear"):
+        store.init([operator["operator"]])
+
+
+def test_a_second_sandbox_gets_fakes_of_its_own(tree):
+    (tree / "pillar/level/demo.sls").write_text("site: {}\n")
+    (tree / "inventory/demo.yaml").write_text("level: demo\nnetwork: 10.2.0.0/24\n")
+    store = secrets.Store(tree, "demo")
+    assert store.init() == ["db-root", "zebra-key"]
+    assert store.path.read_text().startswith("# Fakes in clear")
+    own, first = table(tree, "demo"), table(tree, "sandbox")
+    assert own.keys() == first.keys()
+    assert not set(own.values()) & set(first.values())
+    assert all(value.startswith("demo-only-") for value in own.values())
+    assert store.init() == []
+    assert runner.invoke(secrets.app, ["init", "demo"]).exit_code == 0
+
+
+def test_a_level_without_an_inventory_is_no_sandbox(tree):
+    assert not secrets.Store(tree, "production").clear
 
 
 def test_an_unknown_level_is_refused(tree):

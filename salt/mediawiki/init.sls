@@ -5,6 +5,7 @@
 {%- set cache_folder = "/var/cache/mediawiki-" ~ wiki.pool %}
 {%- set log_folder = "/var/log/mediawiki-" ~ wiki.pool %}
 {%- set secret_folder = "/etc/mediawiki/secrets" %}
+{%- set own_folder = "/usr/local/share/mediawiki-extensions" %}
 {#- For the templates, without the secrets: those a template takes from pillar
     itself, so that they are not in the compiled states. #}
 {%- set settings = dict(wiki) %}
@@ -12,7 +13,9 @@
 {%- if wiki.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
 {%-   do raise("mediawiki: its pool '" ~ wiki.pool ~ "' is not in pillar php-fpm:pools") %}
 {%- endif %}
-{%- for secret in ["database", "database_admin", "sessions", "secret_key", "upgrade_key", "admin"] %}
+{%- set search_on = wiki.search.peers != "" and salt["site_hosts.peers"](wiki.search.peers) | length > 0 %}
+{%- for secret in ["database", "database_admin", "sessions", "secret_key", "upgrade_key", "admin"]
+      + (["search"] if search_on else []) %}
 {%-   if not wiki.secrets.get(secret) %}
 {%-     do raise("mediawiki: pillar mediawiki:secrets has no '" ~ secret ~ "'") %}
 {%-   endif %}
@@ -22,6 +25,9 @@ include:
   - nginx
   - php-fpm
   - tls
+{%- if search_on %}
+  - site-search.client
+{%- endif %}
 
 # After nginx and php-fpm: else the package would bring apache2 for its
 # dependency on a web server.
@@ -101,6 +107,17 @@ mediawiki-site-files:
     - file_mode: "0644"
     - clean: True
 
+# All of ours; which of them are switched on, the settings say.
+mediawiki-own-extensions:
+  file.recurse:
+    - name: {{ own_folder }}
+    - source: salt://mediawiki/files/extensions
+    - user: root
+    - group: root
+    - dir_mode: "0755"
+    - file_mode: "0644"
+    - clean: True
+
 mediawiki-settings:
   file.managed:
     - name: /etc/mediawiki/LocalSettings.php
@@ -108,7 +125,8 @@ mediawiki-settings:
     - template: jinja
     - context: {{ {
         "wiki": settings, "server": server, "cache_folder": cache_folder,
-        "log_folder": log_folder, "secret_folder": secret_folder,
+        "log_folder": log_folder, "secret_folder": secret_folder, "own_folder": own_folder,
+        "search_on": search_on,
       } | json }}
     - user: root
     - group: {{ wiki.pool }}
@@ -117,6 +135,11 @@ mediawiki-settings:
     - check_cmd: php -l
     - require:
       - pkg: mediawiki-packages
+      - file: mediawiki-own-extensions
+{%- if search_on %}
+      - file: site-search-client
+      - pkg: site-search-client-packages
+{%- endif %}
       - user: php-fpm-user-{{ wiki.pool }}
 
 mediawiki-logrotate:
@@ -134,7 +157,7 @@ mediawiki-database:
     - name: {{ wiki.name | json }}
     - server: {{ server | json }}
     - language: {{ wiki.language | json }}
-    - extensions: {{ wiki.extensions | json }}
+    - extensions: {{ (wiki.extensions + wiki.own_extensions) | json }}
     - skins: {{ wiki.skins | json }}
     - account: {{ wiki.admin.name | json }}
     - account_password_file: {{ secret_folder }}/admin
@@ -176,35 +199,44 @@ mediawiki-packaged-runner:
     - require:
       - pkg: mediawiki-packages
 
-{%- for kind in ["service", "timer"] %}
+{%- set runners = {"jobs": "what waits in the job queue"} %}
+{%- if search_on %}
+{%-   do runners.update({"search-jobs": "tell the search server what changed"}) %}
+{%- endif %}
+{%- for runner, purpose in runners | dictsort %}
 
-mediawiki-jobs-{{ kind }}-unit:
+mediawiki-{{ runner }}-unit:
   file.managed:
-    - name: /etc/systemd/system/mediawiki-jobs.{{ kind }}
-    - source: salt://mediawiki/templates/mediawiki-jobs.{{ kind }}.j2
+    - name: /etc/systemd/system/mediawiki-{{ runner }}.service
+    - source: salt://mediawiki/templates/mediawiki-jobs.service.j2
     - template: jinja
     - context: {{ {
-        "jobs": wiki.jobs, "user": wiki.pool,
+        "runner": runner, "purpose": purpose, "wiki": settings, "own_folder": own_folder,
         "writes": [cache_folder, log_folder] + ([wiki.uploads.folder] if wiki.uploads.enabled else []),
       } | json }}
     - user: root
     - group: root
     - mode: "0644"
-{%- endfor %}
 
-mediawiki-unit-reload:
+mediawiki-{{ runner }}-unit-reload:
   cmd.run:
     - name: systemctl daemon-reload
     - onchanges:
-      - file: mediawiki-jobs-service-unit
-      - file: mediawiki-jobs-timer-unit
+      - file: mediawiki-{{ runner }}-unit
 
-mediawiki-jobs:
+# A runner keeps the settings and the code that it began with.
+mediawiki-{{ runner }}:
   service.running:
-    - name: mediawiki-jobs.timer
+    - name: mediawiki-{{ runner }}
     - enable: True
     - require:
-      - cmd: mediawiki-unit-reload
+      - cmd: mediawiki-{{ runner }}-unit-reload
       - site_mediawiki: mediawiki-database
     - watch:
-      - file: mediawiki-jobs-timer-unit
+      - file: mediawiki-{{ runner }}-unit
+      - file: mediawiki-settings
+      - file: mediawiki-own-extensions
+{%- if search_on %}
+      - file: site-search-client
+{%- endif %}
+{%- endfor %}

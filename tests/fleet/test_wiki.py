@@ -318,11 +318,17 @@ def test_no_other_web_server_came_along(fleet, host):
 
 
 @pytest.mark.role("app")
-def test_jobs_run_from_their_timer(fleet, host):
-    assert host.service("mediawiki-jobs.timer").is_running
-    host.run_expect([0], "systemctl start mediawiki-jobs.service")
-    said = host.check_output("systemctl show -P Result mediawiki-jobs.service")
-    assert said == "success"
+def test_a_runner_of_jobs_that_dies_is_started_again(fleet, host):
+    service = host.service("mediawiki-jobs")
+    assert service.is_running and service.is_enabled
+    pid = host.check_output("systemctl show -P MainPID mediawiki-jobs")
+    host.run_expect([0], f"kill -9 {pid}")
+
+    def runs_again():
+        now = host.check_output("systemctl show -P MainPID mediawiki-jobs")
+        return now not in ("0", pid)
+
+    wait_for(runs_again, 20, "systemd starts the runner again")
 
 
 @pytest.mark.role("app")

@@ -172,7 +172,8 @@ final class OpenSearch {
 				],
 			];
 		}
-		$path = implode( ',', array_map( 'rawurlencode', $indices ) ) . '/_search';
+		// An app that has written nothing yet must not make the others unfindable.
+		$path = implode( ',', array_map( 'rawurlencode', $indices ) ) . '/_search?ignore_unavailable=true';
 		[ $status, $answer ] = $this->send( 'POST', $path, self::json( $body ), $this->server['timeout'] );
 		if ( $status === 404 ) {
 			throw new Unavailable( self::reason( $status, $answer ) );
@@ -180,9 +181,10 @@ final class OpenSearch {
 		if ( $status >= 300 || !isset( $answer['hits']['hits'] ) ) {
 			throw new Refused( self::reason( $status, $answer ) );
 		}
-		if ( ( $answer['_shards']['failed'] ?? 0 ) > 0 && !$answer['hits']['hits'] ) {
-			// Shards without a node: an empty answer would be a lie.
-			throw new Unavailable( 'a part of the index does not answer' );
+		$shards = $answer['_shards'] ?? [];
+		if ( !( $shards['total'] ?? 0 ) || ( ( $shards['failed'] ?? 0 ) && !$answer['hits']['hits'] ) ) {
+			// No index at all, or shards without a node: an empty answer would be a lie.
+			throw new Unavailable( 'no index, or a part of it, answers' );
 		}
 		$hits = [];
 		foreach ( $answer['hits']['hits'] as $hit ) {

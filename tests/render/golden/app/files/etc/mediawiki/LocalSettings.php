@@ -86,7 +86,7 @@ $wgMainCacheType = 'site-cache';
 $wgParserCacheType = 'site-cache';
 $wgMessageCacheType = 'site-cache';
 
-# Jobs wait in the database for mediawiki-jobs.timer.
+# Jobs wait in the database for mediawiki-jobs.service.
 $wgJobRunRate = 0;
 
 # The web server in front speaks TLS for us, and tells the client's address

@@ -2,20 +2,16 @@
 {%- set haproxy = salt["slsutil.merge"](defaults, pillar.get("haproxy", {})) %}
 {%- set proxies = [] %}
 {%- for name, options in haproxy.proxies | dictsort %}
-{%-   set hosts = salt["site_hosts.peers"](options.peers) %}
-{%-   if not hosts and not options.get("optional", False) %}
-{%-     do raise("haproxy: no hosts with the role " ~ options.peers ~ " for the proxy " ~ name) %}
-{%-   elif hosts %}
-{%-     do proxies.append({
+{%-   do proxies.append({
         "name": name,
         "port": options.port,
         "peer_port": options.peer_port,
         "health_port": options.health_port,
-        "health_tls": options.get("health_tls", ""),
-        "health_status": options.get("health_status", [200]),
         "idle_timeout": options.get("idle_timeout", 900),
-        "hosts": hosts,
+        "hosts": salt["site_hosts.peers"](options.peers),
       }) %}
+{%-   if not proxies[-1].hosts %}
+{%-     do raise("haproxy: no hosts with the role " ~ options.peers ~ " for the proxy " ~ name) %}
 {%-   endif %}
 {%- endfor %}
 {%- if not proxies %}

@@ -101,6 +101,15 @@ final class OpenSearch {
 		}
 	}
 
+	/** How many documents there are. */
+	public function count( string $index ): int {
+		[ $status, $answer ] = $this->send( 'GET', rawurlencode( $index ) . '/_count', '', $this->server['timeout'] );
+		if ( $status >= 300 || ( $answer['_shards']['failed'] ?? 1 ) ) {
+			throw new Unavailable( self::reason( $status, $answer ) );
+		}
+		return $answer['count'];
+	}
+
 	/** Make what was written visible to searches now. */
 	public function refresh( string $index ): void {
 		[ $status, $answer ] = $this->send( 'POST', rawurlencode( $index ) . '/_refresh', '', 60 );

@@ -4,6 +4,7 @@
 namespace SiteSearch\Wiki;
 
 use Maintenance;
+use SiteSearch\Unavailable;
 
 require_once '/usr/share/mediawiki/maintenance/Maintenance.php';
 
@@ -23,13 +24,17 @@ class RunIndexJobs extends Maintenance {
 	public function execute() {
 		$pause = (int)$this->getOption( 'pause', 3 );
 		$runner = $this->getServiceContainer()->getJobRunner();
+		$looked = false;
 		while ( true ) {
+			$looked = $looked || $this->fillIfEmpty();
 			$done = $runner->run( [ 'type' => 'siteSearchIndex', 'maxJobs' => 1 ] );
 			if ( in_array( $done['reached'], [ 'memory-limit', 'exception' ] ) ) {
 				// systemd starts a new one.
 				return;
 			}
 			if ( IndexJob::$unavailable ) {
+				// It may come back with nothing.
+				$looked = false;
 				if ( $this->hasOption( 'once' ) ) {
 					$this->fatalError( 'the search server is away' );
 				}
@@ -41,6 +46,31 @@ class RunIndexJobs extends Maintenance {
 				sleep( 1 );
 			}
 		}
+	}
+
+	/**
+	 * A server that is new, or that lost all, has to be told of every page.
+	 * @return bool whether it could be asked
+	 */
+	private function fillIfEmpty(): bool {
+		try {
+			if ( Server::client()->count( Server::index() ) > 0 ) {
+				return true;
+			}
+		} catch ( Unavailable $error ) {
+			return false;
+		}
+		$jobs = $this->getServiceContainer()->getJobQueueGroup();
+		$database = $this->getPrimaryDB();
+		$from = 0;
+		do {
+			$ids = $database->newSelectQueryBuilder()->select( 'page_id' )->from( 'page' )
+				->where( $database->expr( 'page_id', '>', $from ) )->andWhere( [ 'page_is_redirect' => 0 ] )
+				->orderBy( 'page_id' )->limit( 500 )->caller( __METHOD__ )->fetchFieldValues();
+			$jobs->push( array_map( static fn ( $id ) => IndexJob::ofPage( (int)$id ), $ids ) );
+			$from = (int)end( $ids );
+		} while ( $ids );
+		return true;
 	}
 }
 

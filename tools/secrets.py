@@ -32,6 +32,8 @@ FIRST_LEVEL = "sandbox"
 EXAMPLE = "example-"
 PGP_BLOCK = "-----BEGIN PGP MESSAGE-----"
 DEFAULT_BYTES = 32
+KEY_SUFFIX = "-rsa-key"
+KEY_BITS = 2048
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _ENTRY = re.compile(r"^([A-Za-z0-9_-]+):")
@@ -191,7 +193,7 @@ class Store:
             for file_name, key in keys.items():
                 (self.folder / "recipients" / file_name).write_bytes(key)
         names = self.missing()
-        self.set_many({name: generate() for name in names})
+        self.set_many({name: generate_for(name) for name in names})
         return names
 
     def rekey(self):
@@ -245,6 +247,31 @@ def generate(size=DEFAULT_BYTES):
     if size < 16:
         raise SecretsError(f"{size} bytes can be guessed: at least 16")
     return random_source.token_hex(size)
+
+
+def generate_for(name, size=DEFAULT_BYTES):
+    """
+    A new value of the kind that a secret's name asks for.
+
+    name
+        A name that ends with ``-rsa-key`` asks for a private RSA key in PEM, any
+        other for a random value.
+
+    size
+        As in :py:func:`generate`; a key has its own.
+    """
+    if not name.endswith(KEY_SUFFIX):
+        return generate(size)
+    openssl = shutil.which("openssl")
+    if not openssl:
+        raise SecretsError("the program openssl is missing. Cure: apt-get install openssl")
+    made = subprocess.run(
+        [openssl, "genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{KEY_BITS}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout
 
 
 def fingerprint(path):
@@ -399,7 +426,7 @@ def set_command(
     """
     try:
         store = Store(TREE, level)
-        store.set(name, generate(size) if generated else _read_value(name))
+        store.set(name, generate_for(name, size) if generated else _read_value(name))
     except SecretsError as error:
         _fail(error)
     typer.echo(f"set {name} in level {level}")

@@ -7,6 +7,7 @@ mariadb:
     peers: db
   databases:
     wiki: {}
+    accounts: {}
   users:
     # What the wiki's pages do.
     wiki:
@@ -17,6 +18,11 @@ mariadb:
       secret: wiki-admin
       privileges:
         wiki: [ALL PRIVILEGES]
+    # The sessions of who is signed in. The portal's hosts make its tables.
+    accounts:
+      privileges:
+        accounts: [SELECT, INSERT, UPDATE, DELETE, CREATE]
   secrets:
+    accounts: {{ secrets["mariadb-accounts"] | json }}
     wiki: {{ secrets["mariadb-wiki"] | json }}
     wiki-admin: {{ secrets["mariadb-wiki-admin"] | json }}

@@ -103,6 +103,9 @@ nginx-default-site:
 {%- for name, site in nginx.sites | dictsort %}
 {%-   set upstream = dict({"connect_timeout": 2, "read_timeout": 60}, **site.upstream) %}
 {%-   set servers = salt["site_hosts.peers"](upstream.role) %}
+{#-   A site whose role no host of this level has is not served; the registry's
+      `needs` says which must be there. #}
+{%-   if servers %}
 
 nginx-site-{{ name }}:
   file.managed:
@@ -126,6 +129,7 @@ nginx-site-{{ name }}:
       - file: nginx-proxy-sites
     - watch_in:
       - service: nginx-service
+{%-   endif %}
 {%- endfor %}
 
 # A site that left the pillar leaves the host. Sites that other components bring

@@ -12,6 +12,7 @@
       ("the master itself", ["salt"]),
       ("the databases", ["db"]),
       ("the keystores", ["memcache", "redis"]),
+      ("the accounts", ["accounts"]),
       ("the apps", ["app"]),
       ("the frontends", ["frontend"]),
     ] %}

@@ -40,7 +40,7 @@ def public_key(private):
     """
     from cryptography.hazmat.primitives import serialization
 
-    if __opts__.get("offline") and "BEGIN" not in private:
+    if "offline" in __opts__ and "BEGIN" not in private:
         # Compiled without a master: the key is a stand-in.
         return ""
     try:
@@ -70,6 +70,19 @@ def key_id(public):
         salt-call site_lemonldap.key_id "$(cat key.pub)"
     """
     return hashlib.sha256("".join(public.split()).encode()).hexdigest()[:16]
+
+
+def published_key():
+    """
+    The public half of the key that signs now: to keep it published after a change.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --out=newline_values_only site_lemonldap.published_key
+    """
+    return public_key(__pillar__["lemonldap-ng"]["secrets"]["oidc_key"])
 
 
 def client(name, given, domain, sites, secret):

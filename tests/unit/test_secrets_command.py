@@ -367,3 +367,11 @@ def test_what_cannot_be_done_ends_with_a_sentence_and_a_remedy(tree, arguments):
     assert done.output.startswith("fleet: ")
     assert "\nremedy: " in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_name_asks_for_a_key(monkeypatch):
+    assert secrets.generate_for("memo").isalnum()
+    assert secrets.generate_for("memo-rsa-key").startswith("-----BEGIN PRIVATE KEY-----\n")
+    monkeypatch.setattr(secrets.shutil, "which", lambda _: None)
+    with pytest.raises(secrets.SecretsError, match="openssl"):
+        secrets.generate_for("memo-rsa-key")

@@ -83,12 +83,14 @@ def entries(domain, slapd):
 
     .. code-block:: bash
 
-        salt-call site_directory.entries example.org '{policies: {}, groups: {}, people: {}, services: []}'
+        salt-call site_directory.entries example.org '{policies: {}, groups: {}, …}'
     """
     base = base_dn(domain)
 
     def entry(dn, once=False, secret=None, **attributes):
-        named = {key: value if isinstance(value, list) else [value] for key, value in attributes.items()}
+        named = {
+            key: value if isinstance(value, list) else [value] for key, value in attributes.items()
+        }
         return {"dn": dn, "attributes": named, "once": once, "secret": secret}
 
     unit = ["top", "organizationalUnit"]
@@ -541,7 +543,9 @@ def group_set(uid, group, member=True):
     """
     known = __pillar__.get("slapd", {}).get("groups", {})
     if group not in known:
-        raise CommandExecutionError(f"no such group '{group}'; there are: {', '.join(sorted(known))}")
+        raise CommandExecutionError(
+            f"no such group '{group}'; there are: {', '.join(sorted(known))}"
+        )
     dn, _ = _existing(uid)
     at = f"cn={group},ou=groups,{base_dn(_domain())}"
     members = (read(at) or {}).get("member", [])

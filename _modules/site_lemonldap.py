@@ -50,8 +50,7 @@ def public_key(private):
         )
     except (ValueError, TypeError, AttributeError):
         raise CommandExecutionError(
-            "the OpenID signing key is no RSA key in PEM. Remedy: "
-            "docs/runbooks/rotate-oidc-key.md"
+            "the OpenID signing key is no RSA key in PEM. Remedy: docs/runbooks/rotate-oidc-key.md"
         ) from None
     return public.decode()
 
@@ -186,7 +185,9 @@ def configuration(portal, site, sites, privileged=()):
         salt-call site_lemonldap.configuration '{…}' '{…}' '{…}'
     """
     secrets = portal["secrets"]
-    missing = [name for name in ("directory", "database", "key", "oidc_key") if not secrets.get(name)]
+    missing = [
+        name for name in ("directory", "database", "key", "oidc_key") if not secrets.get(name)
+    ]
     if missing:
         raise CommandExecutionError(f"lemonldap-ng: pillar secrets has no {', '.join(missing)}")
     domain = site["domain"]

@@ -20,7 +20,7 @@ def tables_present(name, database, password_file):
         lemonldap-ng-tables:
           site_lemonldap.tables_present:
             - name: sessions
-            - database: {host: 127.0.0.1, port: 3306, name: accounts, user: accounts, ca: /etc/ssl/site/ca.crt}
+            - database: {host: 127.0.0.1, port: 3306, name: a, user: a, ca: /a.crt}
             - password_file: /etc/lemonldap-ng/secrets/database
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": "The tables are there"}
@@ -34,7 +34,7 @@ def tables_present(name, database, password_file):
         return dict(ret, result=False, comment=str(error))
     if not missing:
         return ret
-    changes = {table: "made" for table in missing}
+    changes = dict.fromkeys(missing, "made")
     if __opts__["test"]:
         return dict(ret, result=None, changes=changes, comment="Tables would be made")
     return dict(ret, changes=changes, comment="Tables were made")

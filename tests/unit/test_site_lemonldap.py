@@ -68,7 +68,9 @@ def test_its_date_is_its_content(module, portal):
 
 def test_the_former_key_stays_published(module, portal, pem):
     old = module.public_key(pem)
-    made = module.configuration({**portal, "oidc": {**portal["oidc"], "old_public_key": old}}, SITE, {})
+    made = module.configuration(
+        {**portal, "oidc": {**portal["oidc"], "old_public_key": old}}, SITE, {}
+    )
     assert json.loads(made)["oidcServiceOldKeyIdSig"] == module.key_id(old)
 
 

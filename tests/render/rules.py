@@ -9,8 +9,11 @@ MASK = "****"
 PRIVATE_MODES = {"0400", "0440", "0600", "0640", "0660", "0700", "0710", "0750"}
 SHORTEST = 8
 
-# Formats that know no comment: certificates, JSON, and redis' table of users.
-UNCOMMENTABLE = r".*\.(crt|key|pem|json)|/etc/redis/users\.acl|/etc/mediawiki/secrets/.*"
+# Formats that know no comment: certificates, JSON, redis' table of users, bare secrets.
+UNCOMMENTABLE = (
+    r".*\.(crt|key|pem|json)|/etc/redis/users\.acl"
+    r"|/etc/(mediawiki|ldap|lemonldap-ng)/secrets/.*"
+)
 
 # Where the program can check a file, the state must let it: path -> the program.
 CHECKED = {

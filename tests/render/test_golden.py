@@ -6,6 +6,7 @@ file made from a template, addresses and secrets replaced by names. A change tha
 meant is agreed to by `pytest tests/render --update-golden` and a look at `git diff`.
 """
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -37,7 +38,9 @@ def normalised(text, tree):
             rf"(?<![\d.]){re.escape(address)}(?![\d])", f"<{host.partition('.')[0]}>", text
         )
     for name, value in compiler.secret_values(tree, LEVEL).items():
-        text = text.replace(value, f"<secret {name}>")
+        # As it is, and as it stands inside JSON.
+        for form in (value, json.dumps(value)[1:-1]):
+            text = text.replace(form, f"<secret {name}>")
     return text
 
 

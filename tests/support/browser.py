@@ -153,7 +153,7 @@ class Visitor:
         They stand in a folder that outlives the run: /var/cache/saltworks/screenshots.
         """
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        file = SCREENSHOTS / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', f'{self.name}-{what}')}.png"
+        file = SCREENSHOTS / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', f'{self.name}-{what}')}.png"
         self.page.screenshot(path=file, full_page=whole)
         return file
 

@@ -5,7 +5,7 @@ The pages of this level that people open: names from the registry, domain from p
 
 def listed():
     """
-    The level's pages.
+    The level's pages: those of roles that it has hosts of.
 
     Returns ``[{"name", "url", "login", "secret"}, …]`` in the order of the
     registry; login is a user's name or None, secret the name of the secret that
@@ -27,6 +27,8 @@ def listed():
             "login": page.get("login"),
             "secret": page.get("secret"),
         }
-        for role in __pillar__["registry"]["roles"].values()
-        for page in role.get("pages", [])
+        for name, role in __pillar__["registry"]["roles"].items()
+        # A small level has not every role.
+        if role.get("pages") and __salt__["site_hosts.peers"](name, minimum=0)
+        for page in role["pages"]
     ]

@@ -136,7 +136,9 @@ def addresses(tree, level):
 
     Each level has a /24 of its own. Nothing is ever sent there.
     """
-    place = levels(tree).index(level)
+    # Sandboxes beside the first come last: one more moves no other's address.
+    places = sorted(levels(tree), key=lambda one: (one != "sandbox" and is_sandbox(one, tree), one))
+    place = places.index(level)
     return {
         host_id: INVENTED_NETWORK.format(place, number)
         for number, host_id in enumerate(host_ids(tree, level), start=11)

@@ -5,7 +5,12 @@
 {%- set nginx = salt["slsutil.merge"](nginx_defaults, pillar.get("nginx", {})) %}
 {%- set pages = salt["slsutil.merge"](pages_defaults, pillar.get("site-pages", {})) %}
 {%- set domain = pillar["site"]["domain"] %}
-{%- set cards = www.cards | selectattr("site", "in", pillar["sites"]) | list %}
+{#- A site that no host of this level serves is no place to lead anybody to. #}
+{%- set served = [] %}
+{%- for name, site in pillar["sites"].items() if salt["site_hosts.peers"](site.role, minimum=0) %}
+{%-   do served.append(name) %}
+{%- endfor %}
+{%- set cards = www.cards | selectattr("site", "in", served) | list %}
 
 include:
   - nginx
@@ -21,7 +26,7 @@ www-{{ file | replace(".", "-") }}:
     - template: jinja
     - context: {{ {
         "www": www, "pages": pages, "domain": domain, "cards": cards,
-        "search": "search" in pillar["sites"],
+        "search": "search" in served,
       } | json }}
     - user: root
     - group: root

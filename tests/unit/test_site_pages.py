@@ -17,11 +17,18 @@ def test_urls_come_from_the_registry_and_the_domain(load):
                     ]
                 },
                 "www": {"pages": [{"name": "home"}]},
+                "blog": {"pages": [{"name": "blog", "host": "blog"}]},
                 "db": {},
             }
         },
     }
-    module = load("_modules/site_pages.py", pillar=pillar)
+    there = {"app": [{"id": "app1"}], "www": [{"id": "www1"}], "blog": []}
+
+    def peers(role, minimum):
+        assert minimum == 0
+        return there[role]
+
+    module = load("_modules/site_pages.py", pillar=pillar, salt={"site_hosts.peers": peers})
     assert module.listed() == [
         {
             "name": "wiki",

@@ -296,9 +296,10 @@ def configuration(portal, site, sites, privileged=()):
         "mailSessionKey": "mail",
         "mailOnPasswordChange": 1,
         "randomPasswordRegexp": "[A-Za-z0-9]{20}",
-        # The link in the mail proves more than letters in a picture.
+        # No letters in a picture: the link in the mail proves more.
+        "captcha": "::Captcha::Saltworks",
         "captcha_mail_enabled": 0,
-        "captcha_register_enabled": 0,
+        "captcha_register_enabled": 1,
         # --- sessions
         "timeout": portal["session"]["seconds"],
         "timeoutActivity": portal["session"]["idle_seconds"],
@@ -306,6 +307,8 @@ def configuration(portal, site, sites, privileged=()):
         "globalStorageOptions": {**store, "TableName": "sessions"},
         "persistentStorage": "Apache::Session::Browseable::MySQL",
         "persistentStorageOptions": {**store, "TableName": "psessions"},
+        # A form that one host has shown may be sent to the other.
+        "tokenUseGlobalStorage": 1,
         # Each look goes to the database: an ended session is ended on every host.
         "localSessionStorage": "",
         "localSessionStorageOptions": {},

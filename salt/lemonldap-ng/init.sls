@@ -69,11 +69,12 @@ lemonldap-ng-database-password:
     - show_changes: False
     - require:
       - file: lemonldap-ng-folder-secrets
+{%- for kind in ["Captcha", "Register"] %}
 
-lemonldap-ng-register-module:
+lemonldap-ng-{{ kind | lower }}-module:
   file.managed:
-    - name: /usr/local/lib/site_perl/Lemonldap/NG/Portal/Register/Saltworks.pm
-    - source: salt://lemonldap-ng/files/Saltworks.pm
+    - name: /usr/local/lib/site_perl/Lemonldap/NG/Portal/{{ kind }}/Saltworks.pm
+    - source: salt://lemonldap-ng/files/perl/{{ kind }}/Saltworks.pm
     - user: root
     - group: root
     - mode: "0644"
@@ -81,6 +82,11 @@ lemonldap-ng-register-module:
     - check_cmd: perl -c
     - require:
       - pkg: lemonldap-ng-packages
+    - require_in:
+      - file: lemonldap-ng-config
+    - watch_in:
+      - service: lemonldap-ng-service
+{%- endfor %}
 
 lemonldap-ng-checker:
   file.managed:
@@ -117,7 +123,6 @@ lemonldap-ng-config:
     - require:
       - file: lemonldap-ng-folder-conf
       - file: lemonldap-ng-checker
-      - file: lemonldap-ng-register-module
 
 lemonldap-ng-tables:
   site_lemonldap.tables_present:
@@ -168,7 +173,6 @@ lemonldap-ng-service:
       - file: lemonldap-ng-options
       - file: lemonldap-ng-unit
       - file: lemonldap-ng-local-settings
-      - file: lemonldap-ng-register-module
 
 lemonldap-ng-site-files:
   file.recurse:

@@ -1,0 +1,146 @@
+"""A person and a program at the portal: what a browser and a relying party send."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+import struct
+import time
+from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+
+
+class _Forms(HTMLParser):
+    """The forms of a page: ``[{"action", "id", "fields": {name: value}}]``."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.forms = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "form":
+            self.forms.append(
+                {"action": given.get("action") or "", "id": given.get("id"), "fields": {}}
+            )
+        elif tag in ("input", "button") and self.forms and given.get("name"):
+            self.forms[-1]["fields"][given["name"]] = given.get("value") or ""
+
+
+def fields_of(text, having):
+    """The fields of the first form of a page that has a field of this name."""
+    for form in _Forms(text).forms:
+        if having in form["fields"]:
+            return form["fields"]
+    return {}
+
+
+def said(text):
+    """What the portal tells a person: the names of its messages."""
+    return re.findall(r'trmsg="(\d+)"|trspan="(PE\d+)"', text)
+
+
+def message(text):
+    """The number of the portal's message on a page, or None."""
+    found = re.search(r'trmsg="(\d+)"', text) or re.search(r'trspan="PE(\d+)"', text)
+    return int(found.group(1)) if found else None
+
+
+def pkce():
+    """A verifier and its challenge (S256)."""
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return verifier, base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def totp(secret, moment=None):
+    """The code that an authenticator shows for a secret in base32 (RFC 6238)."""
+    key = base64.b32decode(secret.upper() + "=" * (-len(secret) % 8))
+    counter = struct.pack(">Q", int((moment or time.time()) // 30))
+    digest = hmac.new(key, counter, hashlib.sha1).digest()
+    at = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[at : at + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
+
+
+class Person:
+    """Somebody with a browser of their own."""
+
+    def __init__(self, portal, browser):
+        self.portal, self.browser = portal, browser
+
+    def get(self, path="", **how):
+        return self.browser.get(urljoin(self.portal, path), timeout=60, **how)
+
+    def post(self, path="", data=None, **how):
+        return self.browser.post(urljoin(self.portal, path), data=data, timeout=60, **how)
+
+    def sign_in(self, user, password, path="", page=None):
+        """Fill in the form of the portal; returns the answer."""
+        page = page or self.get(path)
+        given = fields_of(page.text, "password") | {"user": user, "password": password}
+        return self.post(path, given)
+
+    @property
+    def inside(self):
+        """Whether there is a session that holds."""
+        return self.get("ping").json()["status"] == 1
+
+    def sign_up(self, first, last, mail):
+        given = fields_of(self.get("register").text, "mail")
+        given |= {"firstname": first, "lastname": last, "mail": mail}
+        return self.post("register", given)
+
+    def forgot(self, mail):
+        given = fields_of(self.get("resetpwd").text, "mail") | {"mail": mail}
+        return self.post("resetpwd", given)
+
+    def reset(self, link, password):
+        """Follow the link of the mail and set a password."""
+        page = self.browser.get(link, timeout=60)
+        given = fields_of(page.text, "newpassword")
+        given |= {"newpassword": password, "confirmpassword": password}
+        return self.post("resetpwd", given)
+
+    def authorize(self, client, redirect_uri, challenge=None, **more):
+        """
+        Ask for a code.
+
+        Returns ``(parameters of the way back, None)``, or ``(None, answer)`` where
+        the portal shows a page of its own.
+        """
+        asked = {
+            "response_type": "code",
+            "client_id": client,
+            "redirect_uri": redirect_uri,
+            "scope": "openid profile email groups",
+            "state": secrets.token_hex(8),
+            "nonce": secrets.token_hex(8),
+        }
+        if challenge:
+            asked |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+        answer = self.get(f"oauth2/authorize?{urlencode(asked | more)}", allow_redirects=False)
+        return self.way_back(answer)
+
+    def way_back(self, answer):
+        place = answer.headers.get("Location", "")
+        if place and not place.startswith(self.portal):
+            return {key: values[0] for key, values in parse_qs(urlsplit(place).query).items()}, None
+        return None, answer
+
+
+def tokens(person, client, secret, code, redirect_uri, verifier=None):
+    """Exchange a code, as a client does; returns the answer."""
+    given = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    if verifier:
+        given["code_verifier"] = verifier
+    return person.post("oauth2/token", given, auth=(client, secret))
+
+
+def claims(token):
+    """What a token says; its signature is not looked at."""
+    part = token.split(".")[1]
+    import json
+
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

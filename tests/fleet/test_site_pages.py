@@ -77,7 +77,9 @@ def test_its_links_lead_to_pages(visitor):
     links = visitor.page.locator("nav a").evaluate_all("all => all.map(a => a.href)")
     assert links
     for link in links:
-        assert visitor.page.goto(link).status == 200, link
+        answer = visitor.page.goto(link)
+        # Where one must sign in first, that is said, and the page is there.
+        assert answer.status in (200, 401) and "x-failure" not in answer.headers, link
 
 
 @pytest.mark.parametrize("host_name", ["", "www"])

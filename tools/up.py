@@ -5,7 +5,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from tools import image, machine, tree
+from tools import artifacts, image, machine, tree
 from tools.errors import FleetError
 from tools.master import Master
 from tools.sandbox import LABEL, WORKERS, write_machine_hosts
@@ -38,6 +38,7 @@ def raise_level(sandbox, progress):
     _inside(sandbox, sandbox.inventory.master, "")
     shipped = _ready(sandbox, master, progress)
     _forget_gone(sandbox.inventory, master, gone, progress)
+    artifacts.deliver(sandbox.transport, sandbox.inventory.hosts, progress.say)
     joined = _join_all(sandbox, master, progress, _inside)
 
     # A file, not what this run saw: the run before may have been killed between
@@ -77,6 +78,7 @@ def adopt(machines, progress):
         list(pool.map(bootstrap, machines.inventory.hosts))
     master = Master(machines)
     _ready(machines, master, progress)
+    artifacts.deliver(machines.transport, machines.inventory.hosts, progress.say)
     _forget_gone(machines.known, master, (), progress)
     _join_all(machines, master, progress, _on_machine)
     return failures_of(master.orchestrate("orch.up", progress))

@@ -30,6 +30,15 @@ haproxy:
       peers: db
       peer_port: 3306
       health_port: 9200
+    # Without a search engine pages and edits go on.
+    opensearch:
+      port: 9200
+      peers: elastic
+      peer_port: 9200
+      health_port: 9200
+      health_path: /_plugins/_security/health
+      health_tls: true
+      optional: true
 
 # --- keystores -------------------------------------------------------------
 nutcracker:

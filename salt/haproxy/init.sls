@@ -2,20 +2,31 @@
 {%- set haproxy = salt["slsutil.merge"](defaults, pillar.get("haproxy", {})) %}
 {%- set proxies = [] %}
 {%- for name, options in haproxy.proxies | dictsort %}
+{%-   set optional = options.get("optional", False) %}
+{%-   set hosts = salt["site_hosts.peers"](options.peers, minimum=0 if optional else None) %}
+{%-   if not hosts and not optional %}
+{%-     do raise("haproxy: no hosts with the role " ~ options.peers ~ " for the proxy " ~ name) %}
+{%-   endif %}
 {%-   do proxies.append({
         "name": name,
         "port": options.port,
         "peer_port": options.peer_port,
         "health_port": options.health_port,
+        "health_path": options.get("health_path", "/"),
+        "health_tls": options.get("health_tls", False),
         "idle_timeout": options.get("idle_timeout", 900),
-        "hosts": salt["site_hosts.peers"](options.peers),
+        "hosts": hosts,
       }) %}
-{%-   if not proxies[-1].hosts %}
-{%-     do raise("haproxy: no hosts with the role " ~ options.peers ~ " for the proxy " ~ name) %}
-{%-   endif %}
 {%- endfor %}
 {%- if not proxies %}
 {%-   do raise("haproxy: pillar haproxy:proxies is empty") %}
+{%- endif %}
+
+{%- set health_tls = proxies | selectattr("health_tls") | selectattr("hosts") | list %}
+{%- if health_tls %}
+
+include:
+  - tls
 {%- endif %}
 
 haproxy-packages:
@@ -35,6 +46,9 @@ haproxy-config:
     - check_cmd: /usr/sbin/haproxy -c -f
     - require:
       - pkg: haproxy-packages
+{%- if health_tls %}
+      - sls: tls
+{%- endif %}
 
 haproxy-unit:
   file.managed:

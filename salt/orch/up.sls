@@ -11,7 +11,7 @@
 {%- set waves = [
       ("the master itself", ["salt"]),
       ("the databases", ["db"]),
-      ("the keystores", ["memcache", "redis"]),
+      ("the keystores and the search engine", ["memcache", "redis", "elastic"]),
       ("the accounts", ["accounts"]),
       ("the apps", ["app"]),
       ("the frontends", ["frontend"]),
@@ -69,6 +69,16 @@ the databases run from the last write that any of them holds:
     - failhard: True
 
 {%     endif %}
+{%-     set engines = [] %}
+{%-     if "elastic" in roles %}{% set engines = salt["site_hosts.accepted"](roles="elastic") %}{% endif %}
+{%-     if engines | length > 1 %}
+# A node never founds a cluster of several by itself: each could found its own.
+the first search node may found a cluster where there never was one:
+  site_opensearch.cluster_founded:
+    - hosts: {{ engines | json }}
+    - failhard: True
+
+{%     endif %}
 {{ wave }} are as their names say:
   salt.state:
     - highstate: True
@@ -99,6 +109,18 @@ every database runs with its configuration:
       - /etc/ssl/site/host.crt
       - /etc/ssl/site/host.key
       - /etc/ssl/site/ca.crt
+    - failhard: True
+{%     endif %}
+{%-     if engines | length > 1 %}
+# One after the other, each only while the cluster is whole. A single node was
+# started again by its highstate.
+every search node runs with its configuration:
+  site_opensearch.cluster_current:
+    - hosts: {{ engines | json }}
+    - files:
+      - /etc/opensearch/opensearch.yml
+      - /etc/opensearch/jvm.options
+      - /etc/systemd/system/opensearch.service
     - failhard: True
 {%     endif %}
 {%-   endif %}

@@ -1,0 +1,6 @@
+# Role elastic: the search engine, OpenSearch.
+# Owner: data
+include:
+  - base
+  - tls
+  - opensearch

@@ -214,6 +214,10 @@ def configuration(portal, site, sites, privileged=()):
         client_id: client(client_id, given, domain, sites, secrets.get(f"client-{client_id}"))
         for client_id, given in sorted(portal["clients"].items())
     }
+    places = {*sites, *(given["site"] for given in portal["clients"].values())}
+    for given in portal["clients"].values():
+        places |= set(given.get("extra_sites", []))
+    served = sorted({name, *(f"{place}.{domain}" for place in places)})
     made = {
         "cfgAuthor": "Saltworks",
         "cfgLog": "Managed by Saltworks: lemonldap-ng. Local changes are overwritten.",
@@ -230,14 +234,14 @@ def configuration(portal, site, sites, privileged=()):
         "httpOnly": 1,
         "sameSite": "Lax",
         "https": 1,
-        "trustedDomains": " ".join(sorted({name, *(f"{s}.{domain}" for s in sites)})),
+        "trustedDomains": " ".join(served),
         "locationRules": {"default": {"default": "deny"}},
         "exportedHeaders": {},
         "applicationList": _menu(portal["clients"], domain),
         "portalSkin": "bootstrap",
         "portalSkinBackground": "",
         "portalCustomCss": portal["style"],
-        "portalMainLogo": "common/logos/logo_llng_400px.png",
+        "portalMainLogo": portal["logo"],
         "portalDisplayRegister": 1,
         "portalDisplayResetPassword": 1,
         "portalDisplayChangePassword": 1,
@@ -257,9 +261,8 @@ def configuration(portal, site, sites, privileged=()):
         "displaySessionId": 0,
         "hiddenAttributes": "_password _2fDevices _session_id",
         "upgradeSession": 1,
-        "cspFormAction": " ".join(
-            ["'self'", *sorted(f"https://{s}.{domain}" for s in sites), "https://" + name]
-        ),
+        # Chromium holds the way back after signing in against this, too.
+        "cspFormAction": " ".join(["'self'", *(f"https://{host}" for host in served)]),
         # --- who is who: the directory
         "authentication": "LDAP",
         "userDB": "Same",

@@ -50,6 +50,10 @@ def test_the_configuration_follows_pillar(module, portal):
     assert wiki["oidcRPMetaDataOptionsRedirectUris"] == "https://docs.example.test/sso/callback"
     assert wiki["oidcRPMetaDataOptionsLogoutUrl"].endswith("/sso/callback?logout=backchannel")
     assert "oidcRPMetaDataOptionsRule" not in wiki
+    assert made["trustedDomains"].split() == [
+        f"{place}.example.test" for place in ("accounts", "docs", "mail", "monit")
+    ]
+    assert "https://monit.example.test" in made["cspFormAction"].split()
     pages = made["oidcRPMetaDataOptions"]["pages"]
     assert pages["oidcRPMetaDataOptionsRule"] == 'inGroup("a") or inGroup("b")'
     assert "https://monit.example.test/sso/callback" in pages["oidcRPMetaDataOptionsRedirectUris"]

@@ -16,3 +16,9 @@ nftables:
   # An example: the operators' own networks go here before the first apply, or
   # only who is logged in already stays in.
   operators: [192.0.2.0/24]
+
+postfix:
+  deliver: outside
+  aliases:
+    # An example: the address at which the operators read their mail elsewhere.
+    operators: [operators, hostmaster@example.org]

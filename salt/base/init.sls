@@ -14,4 +14,5 @@ include:
   - journald
   - logrotate
   - salt-minion
+  - postfix
   - monit

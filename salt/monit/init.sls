@@ -28,6 +28,7 @@ monit-config:
         "monit": monit,
         "address": salt["site_hosts.address"](),
         "host_id": opts["id"],
+        "domain": pillar["site"]["domain"],
         "services": salt["site_registry.services"](),
       } | json }}
     - user: root

@@ -10,7 +10,11 @@ nftables-config:
     - name: /etc/nftables.conf
     - source: salt://nftables/templates/nftables.conf.j2
     - template: jinja
-    - context: {{ {"nftables": nftables, "rules": salt["site_registry.firewall"]()} | json }}
+    - context: {{ {
+        "nftables": nftables,
+        "rules": salt["site_registry.firewall"](),
+        "mail": salt["site_mail.outbound"](),
+      } | json }}
     - user: root
     - group: root
     - mode: "0644"

@@ -11,7 +11,8 @@
 {%- set waves = [
       ("the master itself", ["salt"]),
       ("the databases", ["db"]),
-      ("the keystores and the search engine", ["memcache", "redis", "elastic"]),
+      ("the keystores and mail", ["memcache", "redis", "mail"]),
+      ("the accounts", ["accounts"]),
       ("the accounts", ["accounts"]),
       ("the apps", ["app"]),
       ("the frontends", ["frontend"]),

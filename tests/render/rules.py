@@ -21,6 +21,7 @@ CHECKED = {
     r"/etc/monit/monitrc": "monit -t",
     r"/etc/nftables\.conf": "nft -c",
     r"/etc/nginx/nginx\.conf": "nginx -t",
+    r"/etc/postfix/main\.cf": "postfix check",
     r"/etc/nutcracker/nutcracker\.yml": "nutcracker -t",
     r"/etc/sudoers\.d/.*": "visudo -c",
     r"/etc/varnish/.*\.vcl": "varnishd -C",

@@ -1,0 +1,3 @@
+# What every host with the role mail has.
+postfix:
+  shape: relay

@@ -12,7 +12,7 @@ def _summary(host):
 
 def test_every_service_is_watched_and_well(host, fleet):
     wanted = {service["name"] for service in registry.services(fleet.inventory.names, host.roles)}
-    wanted |= {"root", "resolver", "system"}
+    wanted |= {"root", "resolver", "system", "mail-queue"}
 
     def well():
         found = _summary(host)

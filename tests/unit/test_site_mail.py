@@ -1,7 +1,6 @@
 """What postfix and the packet filter know of mail."""
 
 import pytest
-
 from salt.exceptions import CommandExecutionError
 
 HOST = {"name": "mail1", "level": "staging", "domain": "wpd.internal", "roles": ["mail"]}

@@ -10,8 +10,32 @@ SMTP = 25
 # Ports on which a program hands mail to a mail server.
 MAIL_PORTS = (25, 465, 587)
 OUTSIDE, SINK = "outside", "sink"
+# As in salt/rspamd/defaults.yaml.
+SELECTOR = "site1"
 # The one name at the site domain that has a mailbox.
 MAILBOX = "operators"
+
+# Modules of rspamd that need a redis or a service that this site does not have.
+_NEVER = (
+    "asn",
+    "bayes_expiry",
+    "clickhouse",
+    "elastic",
+    "fuzzy_check",
+    "greylist",
+    "history_redis",
+    "known_senders",
+    "metadata_exporter",
+    "metric_exporter",
+    "mx_check",
+    "neural",
+    "ratelimit",
+    "replies",
+    "reputation",
+    "url_redirector",
+)
+# Those that ask the DNS or what others publish.
+_LOOKUPS = ("dmarc", "mid", "phishing", "rbl", "spf", "surbl", "whitelist")
 
 
 def _level_domain(host):
@@ -154,3 +178,78 @@ def outbound():
         "ports": list(MAIL_PORTS),
         "families": __salt__["site_registry.families_of"]([host["address"] for host in hosts]),
     }
+
+
+def modules_off(lookups):
+    """
+    The modules of rspamd that are not used. Pure.
+
+    lookups
+        Whether there is a DNS to ask.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mail.modules_off false
+    """
+    return sorted(_NEVER + (() if lookups else _LOOKUPS))
+
+
+def dns_records():
+    """
+    What the DNS of the site domain must say about its mail. On a mail host.
+
+    Returns ``[{"name", "type", "value"}, …]``: where mail is delivered to, who may send
+    (SPF), the public half of the key for signatures (DKIM), and what to do with mail
+    that is neither (DMARC). Addresses are those that the mine knows; a site behind
+    other public addresses puts those in their place.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mail.dns_records
+    """
+    domain = __pillar__["site"]["domain"]
+    rspamd = __pillar__["rspamd"]
+    hosts = __salt__["site_hosts.peers"]("mail")
+    return records(
+        domain,
+        hosts,
+        rspamd.get("selector", SELECTOR),
+        __salt__["x509.get_public_key"](rspamd["secrets"]["dkim"]),
+    )
+
+
+def records(domain, mail_hosts, selector, public_key):
+    """
+    The records themselves. Pure.
+
+    domain
+        The site domain.
+
+    mail_hosts
+        As in :py:func:`satellite`, with ``name``.
+
+    selector, public_key
+        The name of the key for signatures, and its public half as PEM text.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mail.dns_records
+    """
+    key = "".join(line for line in public_key.split("\n") if line and "-----" not in line)
+    found = []
+    for host in mail_hosts:
+        kind = "AAAA" if ":" in host["address"] else "A"
+        found.append((f"{host['name']}.{domain}", kind, host["address"]))
+        found.append((domain, "MX", f"10 {host['name']}.{domain}."))
+    found += [
+        (domain, "TXT", "v=spf1 mx -all"),
+        (f"{selector}._domainkey.{domain}", "TXT", f"v=DKIM1; k=rsa; p={key}"),
+        (f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=reject; rua=mailto:postmaster@{domain}"),
+    ]
+    return [{"name": name, "type": kind, "value": value} for name, kind, value in found]

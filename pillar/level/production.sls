@@ -22,3 +22,6 @@ postfix:
   aliases:
     # An example: the address at which the operators read their mail elsewhere.
     operators: [operators, hostmaster@example.org]
+
+rspamd:
+  lookups: true

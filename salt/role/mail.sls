@@ -1,5 +1,7 @@
-# Role mail: the mail relay of the level, and outside production its sink.
+# Role mail: the way of all mail; keeps what stays in the level for people to read.
 # Owner: platform
+# The filter comes first: mail waits for it.
 include:
+  - rspamd
   - base
   - tls

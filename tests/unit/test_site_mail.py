@@ -94,3 +94,34 @@ def test_mail_leaves_a_host_for_the_mail_hosts_only(load, deliver, roles):
 
 def test_a_mail_host_that_delivers_outside_has_no_limit(load):
     assert outbound(load, "outside", ["mail"]) is None
+
+
+def test_modules_that_ask_the_dns_are_off_where_there_is_none(site_mail):
+    off, on = site_mail.modules_off(lookups=False), site_mail.modules_off(lookups=True)
+    assert off == sorted(off)
+    assert set(off) - set(on) == {"dmarc", "mid", "phishing", "rbl", "spf", "surbl", "whitelist"}
+    # The check of signatures is a part of what signs.
+    assert "dkim" not in off
+
+
+def test_the_records_of_the_site_domain(load):
+    pem = "-----BEGIN PUBLIC KEY-----\nMIIB\nAQAB\n-----END PUBLIC KEY-----\n"
+    hosts = [MAIL[0], {**MAIL[1], "address": "2001:db8::2"}]
+    module = load(
+        "_modules/site_mail.py",
+        pillar={"site": {"domain": "example.org"}, "rspamd": {"secrets": {"dkim": "the key"}}},
+        salt={
+            "site_hosts.peers": lambda role: hosts,
+            "x509.get_public_key": lambda key: pem if key == "the key" else None,
+        },
+    )
+    found = {(each["name"], each["type"], each["value"]) for each in module.dns_records()}
+    assert found == {
+        ("mail1.example.org", "A", "192.0.2.1"),
+        ("mail2.example.org", "AAAA", "2001:db8::2"),
+        ("example.org", "MX", "10 mail1.example.org."),
+        ("example.org", "MX", "10 mail2.example.org."),
+        ("example.org", "TXT", "v=spf1 mx -all"),
+        ("site1._domainkey.example.org", "TXT", "v=DKIM1; k=rsa; p=MIIBAQAB"),
+        ("_dmarc.example.org", "TXT", "v=DMARC1; p=reject; rua=mailto:postmaster@example.org"),
+    }

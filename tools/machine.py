@@ -24,10 +24,12 @@ PACKAGES = {
     "openssh-client": "/usr/bin/ssh",
     "openssl": "/usr/bin/openssl",
 }
-# What the steps of the ladder that work on hosts take besides: a real browser.
+# What the steps of the ladder that work on hosts take besides: a real browser, and a
+# verifier of signatures under mail.
 TEST_PACKAGES = {
     "chromium": "/usr/bin/chromium",
     "libnss3-tools": "/usr/bin/certutil",
+    "python3-dkim": "/usr/bin/dkimverify",
 }
 STATE = Path("/var/lib/saltworks")
 CACHE = Path("/var/cache/saltworks")

@@ -97,7 +97,7 @@ def test_an_alias_leads_to_the_operators(fleet, client, domain):
 
 @pytest.mark.parametrize("tls", [True, False])
 def test_a_mail_host_takes_no_mail_in_a_strangers_name(fleet, client, relay, tls):
-    commands = [f"MAIL FROM:<boss@example.net>", f"RCPT TO:<{SOMEBODY}>"]
+    commands = ["MAIL FROM:<boss@example.net>", f"RCPT TO:<{SOMEBODY}>"]
     answers = mail.talk(fleet, client, fleet.address(relay), commands, tls=tls)
     assert answers[1][0] == (554 if tls else 450), answers
     # The own postfix says so at once, so that the program hears of it.

@@ -11,8 +11,7 @@
 {%- set waves = [
       ("the master itself", ["salt"]),
       ("the databases", ["db"]),
-      ("the keystores and mail", ["memcache", "redis", "mail"]),
-      ("the accounts", ["accounts"]),
+      ("the keystores, mail and the search engine", ["memcache", "redis", "mail", "elastic"]),
       ("the accounts", ["accounts"]),
       ("the apps", ["app"]),
       ("the frontends", ["frontend"]),

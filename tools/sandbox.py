@@ -265,7 +265,7 @@ class Sandbox:
     def stop(self, progress):
         """Stop every running host in an order that the services like; keep the disks."""
         there = {host_id for host_id, found in self.containers().items() if found["running"]}
-        order = ["frontend", "app", "memcache", "redis", "db", "salt"]
+        order = ["frontend", "app", "blog", "memcache", "redis", "db", "salt"]
 
         def wave(host_id):
             role = host_id.split(".")[0].split("-")[0].rstrip("0123456789")

@@ -10,7 +10,7 @@ from tools.inventory import TREE
 from tools.sandbox import Sandbox
 
 # MiB of a virtual machine, by its first role; containers share the machine's.
-MEMORY = {"salt": 1536, "db": 1024, "app": 1024}
+MEMORY = {"salt": 1536, "db": 1024, "app": 1024, "blog": 1024}
 MEMORY_OF_OTHERS = 768
 KEY = TREE / ".vagrant" / "fleet_ed25519"
 

@@ -12,6 +12,9 @@ mediawiki:
 www:
   indexed: true
 
+wordpress:
+  indexed: true
+
 nftables:
   # An example: the operators' own networks go here before the first apply, or
   # only who is logged in already stays in.

@@ -8,6 +8,7 @@ mariadb:
   databases:
     wiki: {}
     accounts: {}
+    blog: {}
   users:
     # What the wiki's pages do.
     wiki:
@@ -22,7 +23,18 @@ mariadb:
     accounts:
       privileges:
         accounts: [SELECT, INSERT, UPDATE, DELETE, CREATE]
+    # What the blog's pages do.
+    blog:
+      privileges:
+        blog: [SELECT, INSERT, UPDATE, DELETE]
+    # Installs and upgrades the blog.
+    blog_admin:
+      secret: blog-admin
+      privileges:
+        blog: [ALL PRIVILEGES]
   secrets:
     accounts: {{ secrets["mariadb-accounts"] | json }}
+    blog: {{ secrets["mariadb-blog"] | json }}
+    blog-admin: {{ secrets["mariadb-blog-admin"] | json }}
     wiki: {{ secrets["mariadb-wiki"] | json }}
     wiki-admin: {{ secrets["mariadb-wiki-admin"] | json }}

@@ -33,7 +33,7 @@ include:
 # dependency on a web server.
 mediawiki-packages:
   pkg.installed:
-    - pkgs: {{ (["mediawiki"] + wiki.packages) | json }}
+    - pkgs: {{ (["mediawiki"] + wiki.packages + (wiki.thumbnails.packages if wiki.thumbnails.enabled else [])) | json }}
     - install_recommends: False
     - require:
       - pkg: nginx-packages

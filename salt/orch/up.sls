@@ -13,7 +13,7 @@
       ("the databases", ["db"]),
       ("the keystores, mail and the search engine", ["memcache", "redis", "mail", "elastic"]),
       ("the accounts", ["accounts"]),
-      ("the apps", ["app"]),
+      ("the apps", ["app", "blog"]),
       ("the frontends", ["frontend"]),
     ] %}
 

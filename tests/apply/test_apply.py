@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import registry
 
-ROLES = ("salt", "db", "memcache", "redis", "app", "frontend")
+ROLES = ("salt", "db", "memcache", "redis", "app", "blog", "frontend")
 
 
 def highstate(host, *arguments):

@@ -1,6 +1,8 @@
 """The wiki as its readers and writers meet it, through the public edge."""
 
 import contextlib
+import json
+import re
 import secrets as random
 import socket
 import ssl
@@ -354,3 +356,96 @@ def test_the_database_is_not_spoken_to_in_clear(fleet, host):
     )
     said = fleet.shell(host.name, "runuser -u wiki -- php", stdin=f"<?php {script}")
     assert said.stdout.strip() == "refused", said.stdout + said.stderr
+
+
+# -- switches, and what MediaWiki has others do -----------------------------------
+
+
+def test_the_rest_api_answers(site, writer):
+    writer.edit("Fleet test of REST", "a page for the API")
+    answer = site.session().get(
+        f"https://{site.name}/w/rest.php/v1/page/Fleet_test_of_REST", timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["source"] == "a page for the API"
+    missing = f"https://{site.name}/w/rest.php/v1/page/There_is_no_such_page"
+    assert site.session().get(missing, timeout=60).status_code == 404
+
+
+def test_switches_of_the_wiki_are_seen_by_its_readers(fleet, site, writer):
+    host = fleet.with_role("app")[0]
+    asked = ["analytics", "indexed", "uploads"]
+    pillar = fleet.shell(host.name, "salt-call --out=json pillar.get mediawiki").stdout
+    given = json.loads(pillar)["local"] or {}
+    on = {name: given.get(name, False) for name in asked}
+    page = site.session().get(f"https://{site.name}/wiki/Main_Page", timeout=60)
+    assert ("noindex" in page.text) is not bool(on["indexed"])
+    assert ("noindex" in page.headers.get("X-Robots-Tag", "")) is not bool(on["indexed"])
+    if not on["analytics"]:
+        # No script of anybody else: all that the page loads is its own.
+        outside = re.findall(r'<script[^>]+src="(?:https?:)?//([^/"]+)', page.text)
+        assert {name for name in outside if name != site.name} == set()
+    if not on["uploads"]:
+        answer = writer.browser.post(
+            writer.api,
+            data={"action": "upload", "filename": "X.png", "format": "json"}
+            | {"token": writer.token()},
+            files={"file": ("X.png", b"\x89PNG", "image/png")},
+            timeout=60,
+        ).json()
+        assert answer["error"]["code"] == "uploaddisabled"
+
+
+# What MediaWiki's own handlers make of a picture, as the wiki's user.
+THUMBNAIL = """
+use MediaWiki\\MediaWikiServices;
+foreach ( json_decode( $argv_files, true ) as $path => $mime ) {
+    $file = UnregisteredLocalFile::newFromPath( $path, $mime );
+    $how = [ 'width' => 40, 'page' => 1 ];
+    $made = $file->getHandler()->doTransform( $file, "$path.thumb.png", '', $how );
+    $size = $made->isError() ? [ $made->toText() ] : getimagesize( "$path.thumb.png" );
+    echo $mime, ' ', $size[0], "\\n";
+}
+"""
+
+PICTURES = r"""
+set -e
+cd "$1"
+convert -size 100x80 gradient:red-blue big.png
+cat > big.svg <<X
+<svg xmlns="http://www.w3.org/2000/svg" width="100" height="80">
+<circle cx="9" cy="9" r="8"/>
+</svg>
+X
+convert -size 100x80 gradient:red-blue ppm:big.ppm
+c44 big.ppm big.djvu
+chown -R wiki:wiki .
+"""
+
+
+def test_pictures_of_drawings_and_books_are_made(fleet):
+    host = fleet.with_role("app")[0]
+    folder = host.check_output("mktemp -d /tmp/fleet-pictures-XXXXXX")
+    with contextlib.ExitStack() as after:
+        after.callback(host.run_expect, [0], f"rm -rf {folder}")
+        done = fleet.shell(host.name, f"bash -s {folder}", stdin=PICTURES)
+        assert done.returncode == 0, done.stderr
+        kinds = {
+            f"{folder}/big.png": "image/png",
+            f"{folder}/big.svg": "image/svg+xml",
+            f"{folder}/big.djvu": "image/vnd.djvu",
+        }
+        code = f"$argv_files = {json.dumps(json.dumps(kinds))};{THUMBNAIL}"
+        host.run_expect([0], f"chmod 755 {folder}")
+        said = fleet.shell(
+            host.name,
+            "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php eval",
+            stdin=code.replace("\n", " ") + "\n",
+            seconds=120,
+        )
+        made = {
+            line.rpartition(" ")[0].strip("> "): line.rpartition(" ")[2]
+            for line in said.stdout.splitlines()
+            if "image/" in line
+        }
+        assert made == dict.fromkeys(kinds.values(), "40"), said.stdout + said.stderr

@@ -12,7 +12,7 @@ SHORTEST = 8
 # Formats that know no comment: certificates, JSON, redis' table of users, bare secrets.
 UNCOMMENTABLE = (
     r".*\.(crt|key|pem|json)|/etc/redis/users\.acl"
-    r"|/etc/(mediawiki|ldap|lemonldap-ng)/secrets/.*"
+    r"|/etc/(mediawiki|wordpress|ldap|lemonldap-ng)/secrets/.*"
 )
 
 # Where the program can check a file, the state must let it: path -> the program.

@@ -100,6 +100,18 @@ $wgGroupPermissions['*']['createaccount'] = true;
 
 # Uploads
 $wgEnableUploads = false;
+$wgFileExtensions = array_merge( $wgFileExtensions, [ 'svg', 'djvu' ] );
+$wgUseImageMagick = true;
+$wgImageMagickConvertCommand = '/usr/bin/convert';
+$wgSVGConverter = 'rsvg';
+$wgSVGConverterPath = '/usr/bin';
+$wgDjvuDump = '/usr/bin/djvudump';
+$wgDjvuRenderer = '/usr/bin/ddjvu';
+$wgDjvuTxt = '/usr/bin/djvutxt';
+$wgDjvuPostProcessor = '/usr/bin/convert ppm:- jpeg:-';
+$wgMaxShellMemory = 524288;
+$wgMaxShellFileSize = 102400;
+$wgMaxShellTime = 60;
 
 # Mail
 $wgEnableEmail = false;

@@ -1,0 +1,13 @@
+<?php
+// Managed by Saltworks: wordpress. Local changes are overwritten.
+/*
+ * Plugin Name: Site
+ * Description: What this site does otherwise than WordPress by itself.
+ */
+
+defined( 'ABSPATH' ) || exit;
+
+foreach ( [ 'options', 'quiet', 'doors', 'mail', 'cache', 'purge' ] as $site_part ) {
+	require __DIR__ . "/site/$site_part.php";
+}
+unset( $site_part );

@@ -1,0 +1,160 @@
+"""Each switch of the wiki and the blog is seen in the files that they are made of."""
+
+import copy
+
+import jinja2
+import pytest
+import yaml
+
+from tests.unit.conftest import ROOT, load_module
+
+PHP = load_module("_modules/site_mediawiki.py").php
+SECRET = "sandbox-only-not-a-secret-at-all"
+JINJA = jinja2.Environment(  # noqa: S701 - no page, and Salt does not escape either
+    loader=jinja2.FileSystemLoader(ROOT / "salt"),
+    undefined=jinja2.StrictUndefined,
+    extensions=["jinja2.ext.do"],
+)
+
+
+def changed(component, changes):
+    text = (ROOT / f"salt/{component}/defaults.yaml").read_text(encoding="utf-8")
+    settings = copy.deepcopy(yaml.safe_load(text))
+    for path, value in changes.items():
+        *folders, key = path.split(":")
+        inner = settings
+        for folder in folders:
+            inner = inner[folder]
+        inner[key] = value
+    return settings
+
+
+def wiki(template="LocalSettings.php.j2", **changes):
+    names = ["database", "database_admin", "sessions", "secret_key", "upgrade_key", "admin"]
+    return JINJA.get_template(f"mediawiki/templates/{template}").render(
+        wiki=changed("mediawiki", {key.replace("__", ":"): changes[key] for key in changes}),
+        salt={"site_mediawiki.php": PHP},
+        pillar={"mediawiki": {"secrets": dict.fromkeys(names, SECRET)}},
+        server="https://docs.webplatform.test",
+        host="docs.webplatform.test",
+        ipv6=False,
+        cache_folder="/var/cache/mediawiki-wiki",
+        log_folder="/var/log/mediawiki-wiki",
+        secret_folder="/etc/mediawiki/secrets",
+    )
+
+
+def blog(template="config.php.j2", **changes):
+    settings = changed("wordpress", {key.replace("__", ":"): changes[key] for key in changes})
+    return JINJA.get_template(f"wordpress/templates/{template}").render(
+        blog=settings,
+        salt={"site_mediawiki.php": PHP},
+        pillar={"wordpress": {"secrets": {"database": SECRET, "keys": SECRET}}},
+        server="https://blog.webplatform.test",
+        host="blog.webplatform.test",
+        content="/usr/local/share/wordpress-site",
+        secret_folder="/etc/wordpress/secrets",
+        frontends=["10.0.0.1"],
+        ipv6=False,
+    )
+
+
+# -- the wiki ------------------------------------------------------------------
+
+
+def test_uploads_of_the_wiki_are_off():
+    assert "$wgEnableUploads = false;" in wiki()
+    assert "$wgUploadDirectory" not in wiki()
+    assert "/w/images/" not in wiki("nginx-site.conf.j2")
+    assert "thumb" not in wiki("nginx-site.conf.j2")
+
+
+def test_uploads_of_the_wiki_are_on():
+    on = wiki(uploads__enabled=True)
+    assert "$wgEnableUploads = true;" in on
+    assert "$wgUploadDirectory = '/srv/mediawiki/images';" in on
+    site = wiki("nginx-site.conf.j2", uploads__enabled=True)
+    assert "location /w/images/" in site and "|thumb" in site
+    assert "nosniff" in site
+
+
+def test_the_wiki_makes_thumbnails():
+    for on in (wiki(), wiki(uploads__enabled=True)):
+        assert "$wgUseImageMagick = true;" in on and "$wgSVGConverter = 'rsvg';" in on
+        assert "$wgDjvuRenderer = '/usr/bin/ddjvu';" in on
+
+
+def test_the_wiki_makes_no_thumbnails():
+    off = wiki(thumbnails__enabled=False)
+    assert "$wgUseImageResize = false;" in off
+    assert "ImageMagick" not in off and "rsvg" not in off and "djvu" not in off.lower()
+
+
+def test_without_analytics_nothing_of_it_is_in_the_wiki():
+    off = wiki(analytics__snippet="<script src='https://stats.webplatform.test/x.js'></script>")
+    assert "stats" not in off and "site-analytics" not in off
+
+
+def test_analytics_are_in_the_wiki():
+    on = wiki(analytics__enabled=True, analytics__snippet="<script>it's</script>")
+    assert r"addHeadItem( 'site-analytics', '<script>it\'s</script>' )" in on
+
+
+@pytest.mark.parametrize(("indexed", "seen"), [(False, True), (True, False)])
+def test_search_engines_and_the_wiki(indexed, seen):
+    assert ("$wgDefaultRobotPolicy = 'noindex,nofollow';" in wiki(indexed=indexed)) is seen
+    site = wiki("nginx-site.conf.j2", indexed=indexed)
+    assert ('X-Robots-Tag "noindex, nofollow"' in site) is seen
+    assert ("Disallow: /\\n" in site) is seen
+
+
+# -- the blog ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("indexed", "seen"), [(False, True), (True, False)])
+def test_search_engines_and_the_blog(indexed, seen):
+    assert (f"'blog_public' => {0 if seen else 1}") in blog(indexed=indexed)
+    assert (
+        'X-Robots-Tag "noindex, nofollow"' in blog("nginx-site.conf.j2", indexed=indexed)
+    ) is seen
+
+
+@pytest.mark.parametrize(
+    ("moderation", "every", "first"), [("all", 1, 0), ("first", 0, 1), ("none", 0, 0)]
+)
+def test_moderation_of_the_blog(moderation, every, first):
+    text = blog(comments__moderation=moderation)
+    assert f"'comment_moderation' => {every}" in text
+    assert f"'comment_previously_approved' => {first}" in text
+
+
+def test_who_may_comment_in_the_blog():
+    assert "'comment_registration' => 1" in blog()
+    assert "'comment_registration' => 0" in blog(comments__registered_only=False)
+
+
+def test_old_posts_of_the_blog():
+    assert "'close_comments_for_old_posts' => 1, 'close_comments_days_old' => 90" in blog()
+    assert "'close_comments_for_old_posts' => 0" in blog(comments__close_after_days=0)
+
+
+def test_the_blog_changes_no_code_and_asks_nobody():
+    text = blog()
+    for switch in (
+        "DISALLOW_FILE_EDIT",
+        "DISALLOW_FILE_MODS",
+        "WP_HTTP_BLOCK_EXTERNAL",
+        "DISABLE_WP_CRON",
+        "FORCE_SSL_ADMIN",
+    ):
+        assert f"define( '{switch}', true );" in text
+
+
+def test_the_frontends_that_the_blog_purges():
+    assert "'frontends' => [ '10.0.0.1' ], 'port' => 6081" in blog()
+
+
+def test_scripts_of_the_blog_are_named_before_all_others_are_refused():
+    site = blog("nginx-site.conf.j2")
+    assert site.index("?<script>index|") < site.index(r"location ~ \.php(?:/|$)")
+    assert "location ^~ /wp-content/uploads/" in site

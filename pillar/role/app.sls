@@ -14,6 +14,8 @@ php-fpm:
 
 mediawiki:
   pool: wiki
+  sso:
+    enabled: true
   secrets:
     database: {{ secrets["mariadb-wiki"] | json }}
     database_admin: {{ secrets["mariadb-wiki-admin"] | json }}
@@ -21,6 +23,16 @@ mediawiki:
     secret_key: {{ secrets["mediawiki-secret-key"] | json }}
     upgrade_key: {{ secrets["mediawiki-upgrade-key"] | json }}
     admin: {{ secrets["mediawiki-admin"] | json }}
+
+# --- one login ----------------------------------------------------------------
+sso-gate:
+  sites:
+    docs: {client: wiki}
+  secrets:
+    passphrase: {{ secrets["sso-gate-wiki"] | json }}
+    store: {{ secrets["redis-sessions"] | json }}
+    clients:
+      wiki: {{ secrets["oidc-wiki"] | json }}
 
 # --- the database -----------------------------------------------------------
 haproxy:

@@ -14,6 +14,9 @@
 {%-   do raise("mediawiki: its pool '" ~ wiki.pool ~ "' is not in pillar php-fpm:pools") %}
 {%- endif %}
 {%- set search_on = wiki.search.peers != "" and salt["site_hosts.peers"](wiki.search.peers) | length > 0 %}
+{%- if wiki.sso.enabled and wiki.host not in pillar.get("sso-gate", {}).get("sites", {}) %}
+{%-   do raise("mediawiki: sso is enabled, and '" ~ wiki.host ~ "' is not in pillar sso-gate:sites") %}
+{%- endif %}
 {%- for secret in ["database", "database_admin", "sessions", "secret_key", "upgrade_key", "admin"]
       + (["search"] if search_on else []) %}
 {%-   if not wiki.secrets.get(secret) %}
@@ -27,6 +30,9 @@ include:
   - tls
 {%- if search_on %}
   - site-search.client
+{%- endif %}
+{%- if wiki.sso.enabled %}
+  - sso-gate
 {%- endif %}
 
 # After nginx and php-fpm: else the package would bring apache2 for its
@@ -127,6 +133,7 @@ mediawiki-settings:
         "wiki": settings, "server": server, "cache_folder": cache_folder,
         "log_folder": log_folder, "secret_folder": secret_folder, "own_folder": own_folder,
         "search_on": search_on,
+        "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root
     - group: {{ wiki.pool }}
@@ -188,6 +195,9 @@ mediawiki-nginx-site:
       - pkg: mediawiki-packages
       - file: mediawiki-site-files
       - file: nginx-default-site
+{%- if wiki.sso.enabled %}
+      - sls: sso-gate
+{%- endif %}
     - watch_in:
       - service: nginx-service
 

@@ -82,14 +82,19 @@ sso-gate-pages:
     - makedirs: True
     - dir_mode: "0755"
 
-{%- for page in ["failed", "unavailable", "forbidden"] %}
+{%- import_yaml "sso-gate/pages.yaml" as pages %}
+{%- import_yaml "site-pages/defaults.yaml" as look %}
+{%- for name, page in pages | dictsort %}
 
-sso-gate-page-{{ page }}:
+sso-gate-page-{{ name }}:
   file.managed:
-    - name: /usr/local/share/sso-gate/sso/pages/{{ page }}.html
-    - source: salt://sso-gate/templates/{{ page }}.html.j2
+    - name: /usr/local/share/sso-gate/sso/pages/{{ name }}.html
+    - source: salt://sso-gate/templates/page.html.j2
     - template: jinja
-    - context: {{ {"domain": domain, "provider": gate.provider} | json }}
+    - context: {{ {
+        "page": page, "domain": domain, "provider": gate.provider,
+        "name": pillar.get("site-pages", {}).get("name", look.name),
+      } | json }}
     - user: root
     - group: root
     - mode: "0644"

@@ -23,6 +23,7 @@ CHECKED = {
     r"/etc/nginx/nginx\.conf": "nginx -t",
     r"/etc/postfix/main\.cf": "postfix check",
     r"/etc/nutcracker/nutcracker\.yml": "nutcracker -t",
+    r"/etc/sso-gate/apache2\.conf": "apache2 -t",
     r"/etc/sudoers\.d/.*": "visudo -c",
     r"/etc/varnish/.*\.vcl": "varnishd -C",
 }

@@ -162,7 +162,7 @@ sso-gate-service:
 # What the sites of this host include; README.md says where.
 {%- set snippets = {"sso-proxy": {}, "sso-gate": {}, "sso-identity": {}} %}
 {%- for group in groups | unique | sort %}
-{%-   do snippets.update({"sso-require-" ~ group: {"group": group}}) %}
+{%-   do snippets.update({"sso-require-" ~ group: {"group": group} }) %}
 {%- endfor %}
 {%- for name, more in snippets | dictsort %}
 

@@ -21,7 +21,9 @@ def tried(request, fleet):
         pytest.skip(f"no host with the role {request.param}")
     config = hosts[0].file("/etc/sso-gate/apache2.conf").content_string
     public = config.split("ServerName https://")[1].split()[0]
-    client = config.split(f"OIDCRedirectURI https://{public}/")[0].split("OIDCClientID ")[-1].split()[0]
+    client = (
+        config.split(f"OIDCRedirectURI https://{public}/")[0].split("OIDCClientID ")[-1].split()[0]
+    )
     site, _, domain = public.partition(".")
     done = fleet.shell(
         hosts[0].name,
@@ -123,7 +125,9 @@ def test_secrets_are_the_gate_s_own(fleet, role):
             assert (file.user, file.group, file.mode) == ("root", "sso-gate", 0o640)
         processes = host.check_output("ps -o user=,args= -C apache2")
         assert {line.split()[0] for line in processes.splitlines()} == {"sso-gate"}
-        secret = host.check_output("sed -n 's/^Define CLIENT_[A-Z]* \"\\(.*\\)\"/\\1/p' /etc/sso-gate/secrets.conf")
+        secret = host.check_output(
+            "sed -n 's/^Define CLIENT_[A-Z]* \"\\(.*\\)\"/\\1/p' /etc/sso-gate/secrets.conf"
+        )
         assert secret and secret not in host.check_output("ps -eo args=")
         assert secret not in host.check_output("journalctl -t sso-gate --no-pager")
 

@@ -153,8 +153,9 @@ class Provider:
         if path == "/token":
             return self.tokens(form, handler.headers.get("Authorization", "none"))
         if path == "/userinfo":
-            code = handler.headers.get("Authorization", "").removeprefix("Bearer at-")
-            asked = self.codes[code]
+            known = handler.headers.get("Authorization", "").removeprefix("Bearer at-") in self.used
+            if not known:
+                return 401, {}
             return 200, {"sub": "jane", "email": "jane@example.org"}
         return 404, {}
 
@@ -170,7 +171,7 @@ def serve(provider):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self):  # noqa: N802 - http.server's own word
+        def do_GET(self):
             status, body = provider.answer(self)
             self.send_response(status)
             text = json.dumps(body).encode()
@@ -281,7 +282,9 @@ def good(provider, host):
     browser, query, status, headers = signed_in(provider, host, groups=["operators", "wiki-admins"])
     cookie = next((line for line in browser.set if line.startswith("sso_session=")), "")
     back = headers.get("Location", "")
-    after, then, _ = browser.ask(urllib.parse.urlsplit(back)._replace(scheme="", netloc="").geturl())
+    after, then, _ = browser.ask(
+        urllib.parse.urlsplit(back)._replace(scheme="", netloc="").geturl()
+    )
     return {
         "asked": {
             name: query.get(name)

@@ -96,7 +96,8 @@ $wgUseCdn = false;
 
 # Who may do what
 $wgGroupPermissions['*']['edit'] = false;
-$wgGroupPermissions['*']['createaccount'] = true;
+$wgGroupPermissions['*']['createaccount'] = false;
+$wgEnableBotPasswords = false;
 
 # Uploads
 $wgEnableUploads = false;
@@ -143,5 +144,15 @@ wfLoadExtension( 'TemplateData' );
 wfLoadExtension( 'TitleBlacklist' );
 wfLoadExtension( 'VisualEditor' );
 wfLoadExtension( 'WikiEditor' );
+
+# One login: the gate says who it is. Only the break-glass account has a password.
+require_once '/usr/local/lib/saltworks/sso/Identity.php';
+wfLoadExtension( 'SiteSso', '/usr/local/share/mediawiki-extensions/SiteSso/extension.json' );
+$wgSiteSsoAccounts = 'https://accounts.webplatform.test';
+$wgSiteSsoBreakGlass = 'WikiAdmin';
+$wgSiteSsoGroups = [ 'operators' => [ 'bureaucrat', 'interface-admin' ], 'wiki-admins' => [ 'sysop' ] ];
+$wgAuthManagerAutoConfig['primaryauth'] = [];
+$wgGroupPermissions['*']['autocreateaccount'] = true;
+$wgPasswordResetRoutes = [];
 $wgPygmentizePath = '/usr/bin/pygmentize';
 $wgDiff3 = '/usr/bin/diff3';

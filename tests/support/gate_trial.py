@@ -65,7 +65,6 @@ class Provider:
         self.client, self.secret = client, secret
         self.codes = {}
         self.used = []
-        self.alive = True
 
     def code(self, query, wrong="", sid="sid-1", groups=()):
         made = secrets.token_hex(8)
@@ -129,12 +128,15 @@ class Provider:
             return signed(claims, "HS256", secret=json.dumps(jwks()).encode())
         return signed(claims, key=OTHER if wrong == "key" else KEY)
 
+    def person(self, authorization):
+        if authorization.removeprefix("Bearer at-") not in self.used:
+            return 401, {}
+        return 200, {"sub": "jane", "email": "jane@example.org"}
+
     def answer(self, handler):
         path = urllib.parse.urlsplit(handler.path).path
         length = int(handler.headers.get("Content-Length") or 0)
         form = dict(urllib.parse.parse_qsl(handler.rfile.read(length).decode()))
-        if not self.alive:
-            return 503, {}
         if path == "/.well-known/openid-configuration":
             return 200, {
                 "issuer": ISSUER,
@@ -153,10 +155,7 @@ class Provider:
         if path == "/token":
             return self.tokens(form, handler.headers.get("Authorization", "none"))
         if path == "/userinfo":
-            known = handler.headers.get("Authorization", "").removeprefix("Bearer at-") in self.used
-            if not known:
-                return 401, {}
-            return 200, {"sub": "jane", "email": "jane@example.org"}
+            return self.person(handler.headers.get("Authorization", ""))
         return 404, {}
 
 

@@ -11,11 +11,21 @@ nginx:
 php-fpm:
   pools:
     wiki: {}
+    # The search page: small answers, most of the time waiting for the search server.
+    search:
+      share: 10
+      worker_mb: 20
+      max_children: 12
+      memory_limit: 64M
+      request_timeout: 15
+      slow_after: 5
 
 mediawiki:
   pool: wiki
   sso:
     enabled: true
+  search:
+    peers: elastic
   secrets:
     database: {{ secrets["mariadb-wiki"] | json }}
     database_admin: {{ secrets["mariadb-wiki-admin"] | json }}
@@ -23,6 +33,21 @@ mediawiki:
     secret_key: {{ secrets["mediawiki-secret-key"] | json }}
     upgrade_key: {{ secrets["mediawiki-upgrade-key"] | json }}
     admin: {{ secrets["mediawiki-admin"] | json }}
+    search: {{ secrets["opensearch-wiki"] | json }}
+
+# --- the search of the whole site ----------------------------------------------
+site-search:
+  sites:
+    wiki:
+      label: wiki
+      host: docs
+      search: /w/index.php?title=Special:Search&fulltext=1&search=
+    blog:
+      label: blog
+      host: blog
+      search: /?s=
+  secrets:
+    password: {{ secrets["opensearch-search"] | json }}
 
 # --- one login ----------------------------------------------------------------
 sso-gate:

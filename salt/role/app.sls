@@ -1,4 +1,4 @@
-# Role app: the wiki, MediaWiki on php-fpm.
+# Role app: the wiki, MediaWiki on php-fpm, and the search page.
 # Owner: apps
 # The brokers come first: the wiki's installation talks to the database.
 include:
@@ -10,3 +10,4 @@ include:
   - php-fpm
   - sso-gate
   - mediawiki
+  - site-search

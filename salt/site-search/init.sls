@@ -18,24 +18,18 @@ include:
   - tls
   - site-search.client
 
-{%- for name in ["page.php", "search.css"] %}
-
-site-search-{{ name | replace(".", "-") }}:
+site-search-page:
   file.managed:
-    - name: /usr/local/share/site-search/{{ name }}
-    - source: salt://site-search/files/{{ name }}
+    - name: /usr/local/share/site-search/page.php
+    - source: salt://site-search/files/page.php
     - user: root
     - group: root
     - mode: "0644"
-    {%- if name.endswith(".php") %}
     - check_cmd: php -l
-    {%- endif %}
     - require:
       - pkg: php-fpm-packages
+      - pkg: site-search-client-packages
       - file: site-search-client
-    - require_in:
-      - file: site-search-nginx-site
-{%- endfor %}
 
 site-search-config:
   file.managed:
@@ -70,5 +64,6 @@ site-search-nginx-site:
     - require:
       - file: nginx-default-site
       - file: site-search-config
+      - file: site-search-page
     - watch_in:
       - service: nginx-service

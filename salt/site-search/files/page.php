@@ -59,11 +59,10 @@ function resultList( array $config, array $answer ): string {
 	$list = '';
 	foreach ( $answer['results'] as $result ) {
 		$site = $config['sites'][$result['site']]['label'] ?? $result['site'];
-		$day = substr( $result['updated'], 0, 10 );
-		$list .= '<li class="result"><h2><a href="' . html( $result['url'] ) . '">' . $result['title_html'] .
-			'</a> <span class="badge">' . html( $site ) . '</span></h2><p>' . $result['snippet_html'] . '</p>' .
-			( $day ? '<p class="meta"><time datetime="' . html( $day ) . '">' . html( $day ) . '</time></p>' : '' ) .
-			"</li>\n";
+		$day = html( substr( $result['updated'], 0, 10 ) );
+		$list .= '<li><h2><a href="' . html( $result['url'] ) . '">' . $result['title_html'] . '</a></h2><p>' .
+			$result['snippet_html'] . '</p><p class="quiet">' . html( ucfirst( $site ) ) .
+			( $day ? ", <time datetime=\"$day\">$day</time>" : '' ) . "</p></li>\n";
 	}
 	return $list;
 }
@@ -75,7 +74,7 @@ function pages( array $answer ): string {
 	}
 	$link = static fn ( int $page, string $label, string $rel ) => '<a rel="' . $rel . '" href="?' .
 		html( http_build_query( [ 'q' => $answer['query'], 'page' => $page ] ) ) . "\">$label</a> ";
-	return '<nav class="pages" aria-label="Pages of results"><p>' .
+	return '<nav aria-label="Pages of results"><p>' .
 		( $answer['page'] > 1 ? $link( $answer['page'] - 1, 'Previous', 'prev' ) : '' ) .
 		"Page {$answer['page']} of $last " .
 		( $answer['page'] < $last ? $link( $answer['page'] + 1, 'Next', 'next' ) : '' ) . '</p></nav>';
@@ -97,7 +96,7 @@ function content( array $config, array $answer ): string {
 			'together, -word leaves pages out, begin* finds what begins so.</p>';
 	}
 	if ( !$answer['available'] ) {
-		return '<div class="notice" role="alert"><h2>Search is not available just now</h2><p>The pages ' .
+		return '<div class="message bad" role="alert"><p><strong>Search is not available just now.</strong> The pages ' .
 			'themselves are. Please try again in a few minutes, or use the search of each site:</p>' .
 			elsewhere( $config, $answer['query'] ) . '</div>';
 	}
@@ -124,20 +123,46 @@ function description( array $config ): string {
 
 function document( array $config, array $answer ): string {
 	$words = html( $answer['query'] );
-	$title = $answer['query'] === '' ? 'Search' : "$words - Search";
 	$name = html( $config['name'] );
-	return '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">' .
-		'<meta name="viewport" content="width=device-width, initial-scale=1">' .
-		'<meta name="robots" content="noindex">' .
-		"<title>$title - $name</title>" . '<link rel="stylesheet" href="/site.css">' .
-		'<link rel="stylesheet" href="/search.css">' .
-		'<link rel="search" type="application/opensearchdescription+xml" href="/opensearch.xml" title="' . $name .
-		"\"></head>\n<body><header class=\"site-header\"><p><a href=\"" . html( $config['home'] ) . "\">$name</a></p></header>" .
-		"<main><h1>Search</h1>\n" .
-		'<form role="search" action="/" method="get"><label for="q">Search all of ' . $name . '</label> ' .
-		'<input id="q" name="q" type="search" maxlength="' . OpenSearch::LONGEST_QUERY . "\" value=\"$words\"" .
-		( $answer['query'] === '' ? ' autofocus' : '' ) . '> <button type="submit">Search</button></form>' . "\n" .
-		content( $config, $answer ) . "</main></body></html>\n";
+	$title = $answer['query'] === '' ? 'Search' : "$words - Search";
+	$home = html( $config['home'] );
+	$links = '';
+	foreach ( $config['sites'] as $site ) {
+		$links .= '<a href="' . html( $site['home'] ) . '">' . html( ucfirst( $site['label'] ) ) . '</a> ';
+	}
+	$focus = $answer['query'] === '' ? ' autofocus' : '';
+	$longest = OpenSearch::LONGEST_QUERY;
+	$content = content( $config, $answer );
+	return <<<HTML
+		<!DOCTYPE html>
+		<html lang="en">
+		<head>
+		<meta charset="utf-8">
+		<meta name="viewport" content="width=device-width, initial-scale=1">
+		<meta name="robots" content="noindex">
+		<title>$title - $name</title>
+		<link rel="stylesheet" href="/site.css">
+		<link rel="icon" href="/logo.svg" type="image/svg+xml">
+		<link rel="search" type="application/opensearchdescription+xml" href="/opensearch.xml" title="$name">
+		</head>
+		<body>
+		<a class="skip" href="#main">To the content</a>
+		<header class="head">
+		<a class="name" href="$home"><img src="/logo.svg" alt="" width="35" height="35">$name</a>
+		<nav aria-label="Parts of the site">$links</nav>
+		</header>
+		<main id="main">
+		<h1>Search</h1>
+		<form class="row" role="search" action="/" method="get">
+		<input type="search" name="q" aria-label="Search the whole site" maxlength="$longest" value="$words"$focus>
+		<button>Search</button>
+		</form>
+		$content
+		</main>
+		</body>
+		</html>
+
+		HTML;
 }
 
 $config = require '/etc/site-search/config.php';

@@ -7,3 +7,14 @@ nftables:
   # Where people come from who may use what the registry opens to `operators`.
   # Networks in CIDR; `gateway` is the host's own default gateway.
   operators: []
+
+# A network of caches of somebody else in front of the frontends. A level that has
+# one says so in pillar/level/<level>.sls:
+#   enabled: true
+#   networks: [...]                  from where it asks the frontends, in CIDR
+#   client_header: ...               in which it tells the client's address
+#   key_header: ...                  in which it sends the secret cdn-key; whoever
+#                                    does not is refused
+#   purge: [host:port]               where apps send their PURGE, beside the frontends
+cdn:
+  enabled: false

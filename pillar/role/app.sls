@@ -14,6 +14,8 @@ php-fpm:
 
 mediawiki:
   pool: wiki
+  cdn:
+    roles: [frontend]
   secrets:
     database: {{ secrets["mariadb-wiki"] | json }}
     database_admin: {{ secrets["mariadb-wiki-admin"] | json }}

@@ -79,8 +79,7 @@ varnish-tests:
 varnish-tested-rules:
   file.managed:
     - name: /usr/local/share/varnish-tests/rules.vcl
-    - source: salt://varnish/templates/rules.vcl.j2
-    - template: jinja
+    - source: salt://varnish/files/rules.vcl
     - user: root
     - group: root
     - mode: "0644"

@@ -1,3 +1,5 @@
+# Managed by Saltworks: varnish. Local changes are overwritten.
+#
 # What is cached, for whom, and for how long: the same in every level. It needs
 # what stands before it (or, in a test, what the test brings):
 #

@@ -14,3 +14,14 @@ monit:
     mail-queue:
       command: /usr/local/lib/saltworks/mail-queue-check --age 900 --bounces 5 --minutes 30
       every: 30
+
+# A network of caches of somebody else in front of the frontends. A level that has
+# one says so in pillar/level/<level>.sls:
+#   enabled: true
+#   networks: [...]                  from where it asks the frontends, in CIDR
+#   client_header: ...               in which it tells the client's address
+#   key_header: ...                  in which it sends the secret cdn-key; whoever
+#                                    does not is refused
+#   purge: [host:port]               where apps send their PURGE, beside the frontends
+cdn:
+  enabled: false

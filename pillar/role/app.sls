@@ -26,6 +26,8 @@ mediawiki:
     enabled: true
   search:
     peers: elastic
+  cdn:
+    roles: [frontend]
   secrets:
     database: {{ secrets["mariadb-wiki"] | json }}
     database_admin: {{ secrets["mariadb-wiki-admin"] | json }}

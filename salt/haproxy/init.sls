@@ -1,4 +1,5 @@
 {%- import_yaml "haproxy/defaults.yaml" as defaults %}
+{%- import_yaml "site-pages/causes.yaml" as causes %}
 {%- set haproxy = salt["slsutil.merge"](defaults, pillar.get("haproxy", {})) %}
 {%- set proxies = [] %}
 {%- for name, options in haproxy.proxies | dictsort %}
@@ -18,8 +19,17 @@
         "hosts": hosts,
       }) %}
 {%- endfor %}
-{%- if not proxies %}
-{%-   do raise("haproxy: pillar haproxy:proxies is empty") %}
+{%- set sites = [] %}
+{%- for name, options in haproxy.sites | dictsort %}
+{#-   A site whose hosts are all gone is no error: readers are told so. #}
+{%-   do sites.append(dict({
+        "name": name, "health": "/", "host_connections": 32, "read_timeout": 60,
+        "hosts": salt["site_hosts.peers"](options.role),
+      }, **options)) %}
+{%-   do sites[-1].update({"host": options.host ~ "." ~ pillar["site"]["domain"]}) %}
+{%- endfor %}
+{%- if not proxies and not sites %}
+{%-   do raise("haproxy: pillar haproxy:proxies and haproxy:sites are both empty") %}
 {%- endif %}
 
 {%- set health_tls = proxies | selectattr("health_tls") | selectattr("hosts") | list %}
@@ -39,7 +49,7 @@ haproxy-config:
     - name: /etc/haproxy/haproxy.cfg
     - source: salt://haproxy/templates/haproxy.cfg.j2
     - template: jinja
-    - context: {{ {"haproxy": haproxy, "proxies": proxies} | json }}
+    - context: {{ {"haproxy": haproxy, "proxies": proxies, "sites": sites, "causes": causes} | json }}
     - user: root
     - group: root
     - mode: "0644"

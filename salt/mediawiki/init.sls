@@ -10,6 +10,15 @@
     itself, so that they are not in the compiled states. #}
 {%- set settings = dict(wiki) %}
 {%- do settings.pop("secrets") %}
+{%- set cdn_servers = [] %}
+{%- for role in wiki.cdn.roles %}
+{%-   for host in salt["site_hosts.peers"](role, minimum=0) %}
+{%-     do cdn_servers.append(host.address ~ ":" ~ wiki.cdn.port) %}
+{%-   endfor %}
+{%- endfor %}
+{%- if cdn_servers and pillar.get("cdn", {}).get("enabled") %}
+{%-   do cdn_servers.extend(pillar["cdn"].get("purge", [])) %}
+{%- endif %}
 {%- if wiki.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
 {%-   do raise("mediawiki: its pool '" ~ wiki.pool ~ "' is not in pillar php-fpm:pools") %}
 {%- endif %}
@@ -132,7 +141,7 @@ mediawiki-settings:
     - context: {{ {
         "wiki": settings, "server": server, "cache_folder": cache_folder,
         "log_folder": log_folder, "secret_folder": secret_folder, "own_folder": own_folder,
-        "search_on": search_on,
+        "search_on": search_on, "cdn_servers": cdn_servers,
         "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root

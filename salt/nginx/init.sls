@@ -2,7 +2,13 @@
 {%- import_yaml "site-pages/causes.yaml" as causes %}
 {%- set nginx = salt["slsutil.merge"](defaults, pillar.get("nginx", {})) %}
 {%- set own_address = salt["site_hosts.address"]() %}
-{%- set proxies = [] %}
+{%- set cdn = pillar.get("cdn", {}) if nginx.tls and pillar.get("cdn", {}).get("enabled") else {} %}
+{%- set client_header = cdn.get("client_header", nginx.trusted_proxies.header) %}
+{%- set proxies = cdn.get("networks", []) | list %}
+{%- set uncounted = [] %}
+{%- for role in nginx.rate_limit.exempt_roles %}
+{%-   do uncounted.extend(salt["site_hosts.peers"](role, minimum=0) | map(attribute="address")) %}
+{%- endfor %}
 {%- for role in nginx.trusted_proxies.roles %}
 {%-   do proxies.extend(salt["site_hosts.peers"](role, minimum=0) | map(attribute="address")) %}
 {%- endfor %}
@@ -31,7 +37,10 @@ nginx-config:
     - name: /etc/nginx/nginx.conf
     - source: salt://nginx/templates/nginx.conf.j2
     - template: jinja
-    - context: {{ {"nginx": nginx, "proxies": proxies, "own_address": own_address} | json }}
+    - context: {{ {
+        "nginx": nginx, "proxies": proxies, "own_address": own_address,
+        "client_header": client_header, "uncounted": uncounted,
+      } | json }}
     - user: root
     - group: root
     - mode: "0644"
@@ -100,12 +109,30 @@ nginx-default-site:
       - file: nginx-packaged-site
       - file: nginx-site-pages
 
+# Old addresses: each host has a file, be it empty, which its site includes.
+{%- for host in (["", "www"] + nginx.sites.values() | map(attribute="host") | list) if nginx.sites %}
+
+nginx-redirects-{{ host or "domain" }}:
+  file.managed:
+    - name: /etc/nginx/snippets/redirects-{{ host or "domain" }}.conf
+    - source: salt://nginx/templates/redirects.conf.j2
+    - template: jinja
+    - context: {{ {"redirects": salt["site_redirects.of_host"](
+        nginx.redirects, host, pillar["site"]["domain"])} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/snippets/redirects-{{ host or "domain" }}.conf
+    - require:
+      - file: nginx-edge-headers
+    - require_in:
+      - file: nginx-proxy-sites
+    - watch_in:
+      - service: nginx-service
+{%- endfor %}
+
 {%- for name, site in nginx.sites | dictsort %}
-{%-   set upstream = dict({"connect_timeout": 2, "read_timeout": 60}, **site.upstream) %}
-{%-   set servers = salt["site_hosts.peers"](upstream.role) %}
-{#-   A site whose role no host of this level has is not served; the registry's
-      `needs` says which must be there. #}
-{%-   if servers %}
+{%-   set upstream = dict({"read_timeout": 60}, **site.upstream) %}
 
 nginx-site-{{ name }}:
   file.managed:
@@ -113,9 +140,12 @@ nginx-site-{{ name }}:
     - source: salt://nginx/templates/proxy-site.conf.j2
     - template: jinja
     - context: {{ {
-        "nginx": nginx, "name": name, "upstream": upstream, "servers": servers,
-        "host": site.host ~ "." ~ pillar["site"]["domain"],
+        "nginx": nginx, "name": name, "upstream": upstream, "causes": causes,
+        "host": site.host ~ "." ~ pillar["site"]["domain"], "short": site.host,
         "max_body_size": site.get("max_body_size", nginx.max_body_size),
+        "hidden": site.get("hidden", []),
+        "closed": nginx.maintenance == "all" or name in nginx.maintenance,
+        "cdn": cdn,
       } | json }}
     - user: root
     - group: root
@@ -125,11 +155,11 @@ nginx-site-{{ name }}:
     - require:
       - file: nginx-edge-headers
       - file: nginx-default-site
+      - file: nginx-redirects-{{ site.host }}
     - require_in:
       - file: nginx-proxy-sites
     - watch_in:
       - service: nginx-service
-{%-   endif %}
 {%- endfor %}
 
 # A site that left the pillar leaves the host. Sites that other components bring

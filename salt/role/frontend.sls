@@ -1,7 +1,9 @@
-# Role frontend: the public edge, ends TLS and passes sites on to the app hosts.
+# Role frontend: the public edge, ends TLS, caches, and shares requests among the apps' hosts.
 # Owner: platform
 include:
   - base
   - tls
+  - varnish
+  - haproxy
   - nginx
   - www

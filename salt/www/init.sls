@@ -49,6 +49,8 @@ www-nginx-site:
     - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/sites-enabled/www.conf
     - require:
       - file: nginx-edge-headers
+      - file: nginx-redirects-www
+      - file: nginx-redirects-domain
       - file: nginx-default-site
       - file: site-pages-folder
     - watch_in:

@@ -92,7 +92,20 @@ $wgJobRunRate = 0;
 # The web server in front speaks TLS for us, and tells the client's address
 # by itself: no proxy list here.
 $wgCookieSecure = true;
-$wgUseCdn = false;
+
+# Caches at the edge. They keep what people see who are not logged in, until it is
+# taken out here by a request in clear text to each of them.
+$wgUseCdn = true;
+$wgCdnServers = [ '<frontend1>:6081', '<frontend2>:6081' ];
+$wgCdnMaxAge = 18000;
+$wgInternalServer = 'http://docs.webplatform.test';
+# The same page by the REST API.
+$wgHooks['HtmlCacheUpdaterAppendUrls'][] = static function ( $title, $mode, &$append ) {
+	$page = 'http://docs.webplatform.test' . '/w/rest.php/v1/page/' . rawurlencode( $title->getPrefixedDBkey() );
+	foreach ( [ '', '/bare', '/html', '/with_html', '/history', '/links/language' ] as $part ) {
+		$append[] = $page . $part;
+	}
+};
 
 # Who may do what
 $wgGroupPermissions['*']['edit'] = false;

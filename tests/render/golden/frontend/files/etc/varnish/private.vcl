@@ -1,0 +1,3 @@
+# Managed by Saltworks: varnish. Local changes are overwritten.
+sub private_recv {
+}

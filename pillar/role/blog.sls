@@ -14,11 +14,14 @@ php-fpm:
 
 wordpress:
   pool: blog
+  search:
+    peers: elastic
   secrets:
     database: {{ secrets["mariadb-blog"] | json }}
     database_admin: {{ secrets["mariadb-blog-admin"] | json }}
     keys: {{ secrets["wordpress-keys"] | json }}
     admin: {{ secrets["wordpress-admin"] | json }}
+    search: {{ secrets["opensearch-blog"] | json }}
 
 # --- the database -----------------------------------------------------------
 haproxy:
@@ -28,6 +31,15 @@ haproxy:
       peers: db
       peer_port: 3306
       health_port: 9200
+    # Without a search engine pages and edits go on.
+    opensearch:
+      port: 9200
+      peers: elastic
+      peer_port: 9200
+      health_port: 9200
+      health_path: /_plugins/_security/health
+      health_tls: true
+      optional: true
 
 # --- keystores -------------------------------------------------------------
 nutcracker:

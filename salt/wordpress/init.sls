@@ -15,7 +15,8 @@
 {%- if blog.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
 {%-   do raise("wordpress: its pool '" ~ blog.pool ~ "' is not in pillar php-fpm:pools") %}
 {%- endif %}
-{%- for secret in ["database", "database_admin", "keys", "admin"] %}
+{%- set search_on = blog.search.peers != "" and salt["site_hosts.peers"](blog.search.peers) | length > 0 %}
+{%- for secret in ["database", "database_admin", "keys", "admin"] + (["search"] if search_on else []) %}
 {%-   if not blog.secrets.get(secret) %}
 {%-     do raise("wordpress: pillar wordpress:secrets has no '" ~ secret ~ "'") %}
 {%-   endif %}
@@ -25,6 +26,9 @@ include:
   - nginx
   - php-fpm
   - tls
+{%- if search_on %}
+  - site-search.client
+{%- endif %}
 
 # After nginx and php-fpm: else the package would bring apache2 for its
 # dependency on a web server.
@@ -100,6 +104,17 @@ wordpress-tool:
     - require:
       - pkg: wordpress-packages
 
+wordpress-search-index:
+  file.managed:
+    - name: /usr/local/sbin/wordpress-search-index
+    - source: salt://wordpress/files/bin/wordpress-search-index
+    - user: root
+    - group: root
+    - mode: "0755"
+    - check_cmd: php -l
+    - require:
+      - pkg: wordpress-packages
+
 wordpress-settings:
   file.managed:
     - name: /etc/wordpress/config-default.php
@@ -107,7 +122,7 @@ wordpress-settings:
     - template: jinja
     - context: {{ {
         "blog": settings, "host": host, "server": server, "content": content,
-        "secret_folder": secret_folder, "frontends": frontends,
+        "secret_folder": secret_folder, "frontends": frontends, "search_on": search_on,
       } | json }}
     - user: root
     - group: {{ blog.pool }}
@@ -116,6 +131,10 @@ wordpress-settings:
     - check_cmd: php -l
     - require:
       - pkg: wordpress-packages
+{%- if search_on %}
+      - file: site-search-client
+      - pkg: site-search-client-packages
+{%- endif %}
       - user: php-fpm-user-{{ blog.pool }}
 
 wordpress-database:

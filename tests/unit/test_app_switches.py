@@ -41,6 +41,10 @@ def wiki(template="LocalSettings.php.j2", **changes):
         cache_folder="/var/cache/mediawiki-wiki",
         log_folder="/var/log/mediawiki-wiki",
         secret_folder="/etc/mediawiki/secrets",
+        own_folder="/usr/local/share/mediawiki-site",
+        search_on=False,
+        cdn_servers=[],
+        accounts="https://accounts.webplatform.test",
     )
 
 

@@ -29,7 +29,7 @@ nginx:
 {%- endfor %}
 
 varnish:
-  purge_roles: [app, salt]
+  purge_roles: [app, blog, salt]
   secrets:
     cdn-key: {{ secrets["cdn-key"] | json }}
   sites:

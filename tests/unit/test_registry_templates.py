@@ -18,7 +18,7 @@ def defaults(component):
     return yaml.safe_load((ROOT / f"salt/{component}/defaults.yaml").read_text(encoding="utf-8"))
 
 
-def firewall(*rules):
+def firewall(*rules, mail=None):
     """nftables.conf for rules of (service, port, protocol, sources)."""
     full = [
         dict(
@@ -28,7 +28,7 @@ def firewall(*rules):
         for rule in rules
     ]
     template = JINJA.get_template("nftables/templates/nftables.conf.j2")
-    return template.render(nftables=defaults("nftables"), rules=full)
+    return template.render(nftables=defaults("nftables"), rules=full, mail=mail)
 
 
 def accepted(text):
@@ -48,6 +48,13 @@ def test_both_chains_drop_by_default():
     for hook in ("input", "forward"):
         assert re.search(rf"type filter hook {hook} priority filter; policy drop;", text)
     assert "hook output" not in text
+
+
+def test_mail_leaves_for_the_mail_hosts_alone():
+    text = firewall(mail={"ports": [25, 465], "families": {"ip": ["10.0.0.1"]}})
+    chain = text[text.index("hook output") :]
+    accept = chain.index("ip daddr { 10.0.0.1 } tcp dport { 25, 465 } accept")
+    assert accept < chain.index("tcp dport { 25, 465 } counter reject")
 
 
 def test_a_port_without_sources_has_no_rule():
@@ -91,6 +98,7 @@ def monitrc(**listen):
         monit=defaults("monit"),
         address="10.0.0.7",
         host_id="db1.sandbox.wpd.internal",
+        domain="webplatform.test",
         services=[service],
     )
 

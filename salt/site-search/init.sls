@@ -11,6 +11,9 @@
 {%- if not search.secrets.get("password") %}
 {%-   do raise("site-search: pillar site-search:secrets has no 'password'") %}
 {%- endif %}
+{%- if not search.sites %}
+{%-   do raise("site-search: pillar site-search:sites names no site to search") %}
+{%- endif %}
 
 include:
   - nginx

@@ -59,6 +59,7 @@ def blog(template="config.php.j2", **changes):
         content="/usr/local/share/wordpress-site",
         secret_folder="/etc/wordpress/secrets",
         frontends=["10.0.0.1"],
+        search_on=False,
         ipv6=False,
     )
 

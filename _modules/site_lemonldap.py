@@ -298,6 +298,10 @@ def configuration(portal, site, sites, privileged=()):
         "registerUrl": f"https://{name}/register",
         "mailSessionKey": "mail",
         "mailOnPasswordChange": 1,
+        "registerConfirmSubject": f"Confirm your account at {domain}",
+        "registerDoneSubject": f"Your account at {domain}",
+        "mailConfirmSubject": f"Choose a new password for {domain}",
+        "mailSubject": f"Your password for {domain} was changed",
         "randomPasswordRegexp": "[A-Za-z0-9]{20}",
         # No letters in a picture: the link in the mail proves more.
         "captcha": "::Captcha::Saltworks",
@@ -313,6 +317,7 @@ def configuration(portal, site, sites, privileged=()):
         # A form that one host has shown may be sent to the other.
         "tokenUseGlobalStorage": 1,
         # Each look goes to the database: an ended session is ended on every host.
+        "handlerInternalCache": 1,
         "localSessionStorage": "",
         "localSessionStorageOptions": {},
         "loginHistoryEnabled": 1,

@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import struct
 import time
+from email import message_from_string
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
@@ -96,9 +98,8 @@ class Person:
         given = fields_of(self.get("resetpwd").text, "mail") | {"mail": mail}
         return self.post("resetpwd", given)
 
-    def reset(self, link, password):
-        """Follow the link of the mail and set a password."""
-        page = self.browser.get(link, timeout=60)
+    def reset(self, page, password):
+        """Set a password in the form that the link of the mail leads to."""
         given = fields_of(page.text, "newpassword")
         given |= {"newpassword": password, "confirmpassword": password}
         return self.post("resetpwd", given)
@@ -130,6 +131,16 @@ class Person:
         return None, answer
 
 
+def text_of(mail):
+    """The text of a mail as it lies in a mailbox, its encoding undone."""
+    parts = [part for part in message_from_string(mail).walk() if not part.is_multipart()]
+    return "\n".join(
+        part.get_payload(decode=True).decode("utf-8", "replace")
+        for part in parts
+        if part.get_content_maintype() == "text"
+    )
+
+
 def tokens(person, client, secret, code, redirect_uri, verifier=None):
     """Exchange a code, as a client does; returns the answer."""
     given = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
@@ -141,6 +152,4 @@ def tokens(person, client, secret, code, redirect_uri, verifier=None):
 def claims(token):
     """What a token says; its signature is not looked at."""
     part = token.split(".")[1]
-    import json
-
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -128,7 +128,8 @@ def client(name, given, domain, sites, secret):
         "IDTokenForceClaims": 1,
         "AccessTokenSignAlg": "RS256",
         "UserIDAttr": "uid",
-        "RefreshToken": 0,
+        # For as long as somebody is signed in here: the gates ask again and again.
+        "RefreshToken": 1,
         "AllowOffline": 0,
         "AllowPasswordGrant": 0,
         "AllowClientCredentialsGrant": 0,

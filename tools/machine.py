@@ -35,6 +35,7 @@ STATE = Path("/var/lib/saltworks")
 CACHE = Path("/var/cache/saltworks")
 DISK_GIB = 6
 MEMORY_GIB = 6
+INOTIFY_INSTANCES = 1024
 
 
 def require_root():
@@ -175,6 +176,30 @@ def check_kernel():
             "no cgroups are mounted on /sys/fs/cgroup; systemd in a host needs them",
             "mount them, or run on an ordinary Debian machine",
         )
+
+
+def allow_watches(say, setting=Path("/proc/sys/fs/inotify/max_user_instances")):
+    """
+    Let this machine have as many inotify instances as its hosts need.
+
+    Each host's systemd and its daemons take half a dozen, all of them as this
+    machine's root; Debian's 128 are used up by some twenty hosts, and then
+    services fail with "Too many open files".
+
+    say
+        Called with one sentence when the setting is raised. It lasts until the
+        machine starts again.
+    """
+    if int(setting.read_text("ascii")) >= INOTIFY_INSTANCES:
+        return
+    try:
+        setting.write_text(f"{INOTIFY_INSTANCES}\n", "ascii")
+    except OSError as error:
+        raise FleetError(
+            f"{setting} cannot be raised to {INOTIFY_INSTANCES}: {error.strerror}",
+            f"`sysctl -w fs.inotify.max_user_instances={INOTIFY_INSTANCES}` on the machine itself",
+        ) from error
+    say(f"this machine's fs.inotify.max_user_instances is {INOTIFY_INSTANCES} now")
 
 
 def own_certificates():

@@ -301,3 +301,25 @@ def test_a_lock_that_was_removed_meanwhile_is_no_lock(tmp_path):
         assert not sandbox._same(path, file)
         path.touch()
         assert not sandbox._same(path, file)
+
+
+def test_watches_are_raised_once_and_said(tmp_path):
+    setting = tmp_path / "max_user_instances"
+    setting.write_text("128\n", "ascii")
+    said = []
+    machine.allow_watches(said.append, setting)
+    machine.allow_watches(said.append, setting)
+    assert setting.read_text("ascii") == f"{machine.INOTIFY_INSTANCES}\n"
+    assert len(said) == 1
+
+
+def test_watches_that_cannot_be_raised_end_with_the_remedy(monkeypatch, tmp_path):
+    setting = tmp_path / "max_user_instances"
+    setting.write_text("128\n", "ascii")
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(type(setting), "write_text", refuse)
+    with pytest.raises(FleetError, match="cannot be raised"):
+        machine.allow_watches(print, setting)

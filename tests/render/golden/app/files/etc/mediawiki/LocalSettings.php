@@ -89,6 +89,24 @@ $wgMessageCacheType = 'site-cache';
 # Jobs wait in the database for mediawiki-jobs.service.
 $wgJobRunRate = 0;
 
+# The site's search. Its jobs have a runner of their own, mediawiki-search-jobs.service.
+# MediaWiki's index in the database is kept as well: it answers while the server is away.
+wfLoadExtension( 'SiteSearch', '/usr/local/share/mediawiki-extensions/SiteSearch/extension.json' );
+$wgSearchType = 'SiteSearch';
+$wgSearchTypeAlternatives = [ 'SearchMySQL' ];
+$wgJobTypesExcludedFromDefaultQueue[] = 'siteSearchIndex';
+$wgSiteSearchServer = [
+	'library' => '/usr/local/share/site-search/OpenSearch.php',
+	'url' => 'https://127.0.0.1:9200',
+	'user' => 'wiki',
+	'index' => 'wiki',
+	'ca' => '/etc/ssl/site/ca.crt',
+	'connect_timeout' => 0.5,
+	'timeout' => 3,
+	'write_timeout' => 10,
+	'password' => '<secret opensearch-wiki>',
+];
+
 # The web server in front speaks TLS for us, and tells the client's address
 # by itself: no proxy list here.
 $wgCookieSecure = true;

@@ -14,6 +14,13 @@ backend accounts {
     .between_bytes_timeout = 60s;
 }
 
+backend blog {
+    .path = "/run/haproxy/blog.sock";
+    .connect_timeout = 1s;
+    .first_byte_timeout = 150s;
+    .between_bytes_timeout = 120s;
+}
+
 backend docs {
     .path = "/run/haproxy/docs.sock";
     .connect_timeout = 1s;
@@ -21,10 +28,18 @@ backend docs {
     .between_bytes_timeout = 120s;
 }
 
+backend search {
+    .path = "/run/haproxy/search.sock";
+    .connect_timeout = 1s;
+    .first_byte_timeout = 90s;
+    .between_bytes_timeout = 60s;
+}
+
 acl purgers {
     "127.0.0.1";
     "<app1>";  # app1.sandbox.wpd.internal
     "<app2>";  # app2.sandbox.wpd.internal
+    "<blog1>";  # blog1.sandbox.wpd.internal
     "<salt>";  # salt.sandbox.wpd.internal
 }
 
@@ -32,8 +47,12 @@ sub site_recv {
     if (req.http.Host == "accounts.webplatform.test") {
         set req.backend_hint = accounts;
         set req.http.X-Site-Pass = "1";
+    } elseif (req.http.Host == "blog.webplatform.test") {
+        set req.backend_hint = blog;
     } elseif (req.http.Host == "docs.webplatform.test") {
         set req.backend_hint = docs;
+    } elseif (req.http.Host == "search.webplatform.test") {
+        set req.backend_hint = search;
     } else {
         return (synth(421));
     }
@@ -52,10 +71,14 @@ sub site_session {
 sub site_response {
     if (bereq.http.Host == "accounts.webplatform.test") {
     }
+    if (bereq.http.Host == "blog.webplatform.test") {
+    }
     if (bereq.http.Host == "docs.webplatform.test") {
         if (bereq.url ~ "^/w/rest[.]php/v1/page/") {
             set beresp.ttl = 3600s;
         }
+    }
+    if (bereq.http.Host == "search.webplatform.test") {
     }
 }
 

@@ -12,6 +12,8 @@ from tests.support.waiting import wait_for
 # From saving to finding, with a busy machine under it.
 SECONDS = 30
 
+LOGO = '<img src="/logo.svg" alt="" width="35" height="35"'
+
 
 @pytest.fixture(autouse=True)
 def _with_a_search_server(fleet):
@@ -52,7 +54,8 @@ def test_an_edit_is_found_within_seconds_and_a_deleted_page_is_not(site, writer)
 
     writer.edit(title, f"{second} instead")
     wait_for(lambda: found(site, second) == [title], SECONDS, "the next edit is found")
-    assert found(site, first) == []
+    # The edge may answer a question that was asked before for some seconds.
+    wait_for(lambda: found(site, first) == [], SECONDS, "what is no longer there is not found")
 
     moved = f"{title} elsewhere"
     answer = writer.post(action="move", **{"from": title, "to": moved}, token=writer.token())
@@ -145,7 +148,9 @@ def test_words_and_pages_cannot_bring_html(site, writer):  # noqa: F811
         assert said.headers["Content-Type"] == "text/html; charset=utf-8"
         assert "script-src" not in said.headers["Content-Security-Policy"]
         assert "default-src 'none'" in said.headers["Content-Security-Policy"]
-        assert "<script" not in said.text and "<img" not in said.text
+        # The site's logo is the only picture.
+        assert "<script" not in said.text
+        assert re.findall("<img[^>]*", said.text) == [LOGO]
     assert f"<mark>{text}</mark>" in answer.text
     assert "alert(1)" in html.unescape(re.sub("<[^>]+>", "", answer.text))
 
@@ -155,7 +160,7 @@ def test_words_and_pages_cannot_bring_html(site, writer):  # noqa: F811
 )
 def test_odd_questions_get_a_page(site, query):  # noqa: F811
     answer = site.session().get(f"https://search.{site.domain}/{query}", timeout=30)
-    assert answer.status_code == 200 and '<form role="search"' in answer.text
+    assert answer.status_code == 200 and re.search('<form [^>]*role="search"', answer.text)
     assert "Set-Cookie" not in answer.headers
 
 

@@ -16,6 +16,8 @@ class Site_Purge {
 		// Before a change, too: its old address, its old category.
 		add_action( 'pre_post_update', [ self::class, 'post' ] );
 		add_action( 'post_updated', [ self::class, 'post' ] );
+		// When a post goes to the trash, its name is changed before anything else.
+		add_action( 'wp_trash_post', [ self::class, 'post' ] );
 		add_action( 'before_delete_post', [ self::class, 'post' ] );
 		add_action( 'set_object_terms', [ self::class, 'post' ] );
 		add_action( 'comment_post', [ self::class, 'comment' ] );

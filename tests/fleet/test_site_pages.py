@@ -151,12 +151,12 @@ def test_php_away_is_said_by_its_page(fleet):
 def test_php_that_breaks_off_is_said_by_its_page(fleet):
     host = fleet.with_role("app")[-1]
     workers = "pgrep -f '^php-fpm: pool wiki'"
-    # Stopped workers take the request and give no answer; then they are gone.
-    host.run_expect([0], f"kill -STOP $({workers})")
+    # Stopped workers give no answer; then php is gone, with all that waits for it.
     with contextlib.ExitStack() as after:
-        after.callback(host.run, f"kill -CONT $({workers})")
+        after.callback(host.run_expect, [0], "systemctl restart php8.4-fpm")
+        host.run_expect([0], f"kill -STOP $({workers})")
         done = host.run(
-            f"(sleep 1; kill -KILL $({workers})) & "
+            "(sleep 1; systemctl kill -s KILL php8.4-fpm) & "
             f"curl -si --max-time 20 -H 'Host: docs.{fleet.domain()}' "
             "-H 'X-Forwarded-Proto: https' http://127.0.0.1/wiki/Main_Page"
         )

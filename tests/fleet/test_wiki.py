@@ -346,7 +346,7 @@ def test_nginx_refuses_a_broken_file_and_keeps_the_old(fleet, host):
 def test_the_database_is_not_spoken_to_in_clear(fleet, host):
     # As the wiki does, but without TLS: the server refuses this account.
     script = (
-        "define('MEDIAWIKI', 1); define('DBO_DEFAULT', 16);"
+        "define('MEDIAWIKI', 1); define('DBO_DEFAULT', 16); $wgFileExtensions = [];"
         "function wfLoadSkin($x) {} function wfLoadExtension($x) {}"
         "require '/etc/mediawiki/LocalSettings.php';"
         "mysqli_report(MYSQLI_REPORT_OFF);"
@@ -398,9 +398,14 @@ def test_switches_of_the_wiki_are_seen_by_its_readers(fleet, site, writer):
 
 # What MediaWiki's own handlers make of a picture, as the wiki's user.
 THUMBNAIL = """
-use MediaWiki\\MediaWikiServices;
-foreach ( json_decode( $argv_files, true ) as $path => $mime ) {
-    $file = UnregisteredLocalFile::newFromPath( $path, $mime );
+use Wikimedia\\FileBackend\\FSFileBackend;
+$backend = new FSFileBackend( [ 'name' => 'fleet', 'wikiId' => 'fleet',
+    'lockManager' => new NullLockManager( [] ),
+    'containerPaths' => [ 'fleet-public' => $argv_folder ] ] );
+$repo = new FileRepo( [ 'name' => 'fleet', 'backend' => $backend ] );
+foreach ( json_decode( $argv_files, true ) as $name => $mime ) {
+    $path = "$argv_folder/$name";
+    $file = new UnregisteredLocalFile( false, $repo, "mwstore://fleet/fleet-public/$name", $mime );
     $how = [ 'width' => 40, 'page' => 1 ];
     $made = $file->getHandler()->doTransform( $file, "$path.thumb.png", '', $how );
     $size = $made->isError() ? [ $made->toText() ] : getimagesize( "$path.thumb.png" );
@@ -431,11 +436,11 @@ def test_pictures_of_drawings_and_books_are_made(fleet):
         done = fleet.shell(host.name, f"bash -s {folder}", stdin=PICTURES)
         assert done.returncode == 0, done.stderr
         kinds = {
-            f"{folder}/big.png": "image/png",
-            f"{folder}/big.svg": "image/svg+xml",
-            f"{folder}/big.djvu": "image/vnd.djvu",
+            "big.png": "image/png",
+            "big.svg": "image/svg+xml",
+            "big.djvu": "image/vnd.djvu",
         }
-        code = f"$argv_files = {json.dumps(json.dumps(kinds))};{THUMBNAIL}"
+        code = f"$argv_folder = '{folder}'; $argv_files = '{json.dumps(kinds)}';{THUMBNAIL}"
         host.run_expect([0], f"chmod 755 {folder}")
         said = fleet.shell(
             host.name,

@@ -126,7 +126,7 @@ class Writer:
 
 @pytest.fixture(scope="module")
 def password(blog):
-    """A writer's password, new in each run."""
+    """A writer's password, new in each run; what the writer wrote goes with the writer."""
     word = random.token_hex(16)
     blog.php(
         "$id = username_exists($given['login']) ?:"
@@ -136,7 +136,14 @@ def password(blog):
         login=LOGIN,
         word=word,
     )
-    return word
+    yield word
+    blog.php(
+        "require ABSPATH . 'wp-admin/includes/user.php'; $id = username_exists($given['login']);"
+        '$all = $wpdb->prepare("SELECT ID FROM $wpdb->posts WHERE post_author = %d", $id);'
+        "foreach ($wpdb->get_col($all) as $post) wp_delete_post($post, true);"
+        "wp_delete_user($id);",
+        login=LOGIN,
+    )
 
 
 @pytest.fixture(scope="module")

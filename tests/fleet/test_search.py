@@ -69,6 +69,7 @@ def test_an_edit_is_found_within_seconds_and_a_deleted_page_is_not(site, writer)
     answer = writer.post(action="undelete", title=moved, token=writer.token())
     assert "undelete" in answer, answer
     wait_for(lambda: found(site, second) == [moved], SECONDS, "a restored page is found again")
+    writer.created.append(moved)
 
 
 def test_a_redirect_s_name_finds_the_page_it_leads_to(site, writer):  # noqa: F811

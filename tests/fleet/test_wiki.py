@@ -78,7 +78,7 @@ class Writer:
     """Somebody who is logged in."""
 
     def __init__(self, site, password=None):
-        self.site, self.browser = site, site.session()
+        self.site, self.browser, self.created = site, site.session(), []
         self.api = f"https://{site.name}/w/api.php"
         if password:
             answer = self.post(
@@ -109,11 +109,20 @@ class Writer:
     def edit(self, title, text):
         answer = self.post(action="edit", title=title, text=text, token=self.token())
         assert answer.get("edit", {}).get("result") == "Success", answer
+        if "new" in answer["edit"]:
+            self.created.append(title)
+
+    def tidy(self):
+        """Delete the pages that came with edits, where they still are."""
+        for title in self.created:
+            self.post(action="delete", title=title, token=self.token())
 
 
 @pytest.fixture(scope="module")
 def writer(site, password):
-    return Writer(site, password)
+    made = Writer(site, password)
+    yield made
+    made.tidy()
 
 
 def from_frontend(site, app, path):

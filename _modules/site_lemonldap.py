@@ -475,8 +475,8 @@ def end_sessions(uid):
     """
     End every session of a person, on every host of the portal.
 
-    Sites that were entered by it end theirs when they next ask, at the latest
-    when the session's own time is over.
+    Sites that were entered by it end theirs when they next ask: pillar
+    ``sso-gate:session:revalidate`` seconds later at the latest.
 
     uid
         The name that the person signs in with.

@@ -33,8 +33,8 @@ TEST_PACKAGES = {
 }
 STATE = Path("/var/lib/saltworks")
 CACHE = Path("/var/cache/saltworks")
-DISK_GIB = 6
-MEMORY_GIB = 6
+DISK_GIB = 12
+MEMORY_GIB = 8
 INOTIFY_INSTANCES = 1024
 
 

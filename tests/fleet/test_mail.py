@@ -97,6 +97,22 @@ def test_it_went_over_tls_with_a_name_that_was_checked(fleet, client, address, d
     assert parseaddr(email.message_from_string(text)["From"])[1] == f"root@{domain}"
 
 
+@pytest.mark.parametrize("role", ["accounts", "app", "blog"])
+def test_mail_of_a_program_arrives_signed(fleet, role, domain, records):
+    """As accounts, wiki and blog hand it over: by SMTP on loopback, in a name of their own."""
+    subject, sender = token(), f"{role}@{domain}"
+    body = [f"From: {role} <{sender}>", f"To: {SOMEBODY}", f"Subject: {subject}", "", "hello"]
+    commands = [f"MAIL FROM:<{sender}>", f"RCPT TO:<{SOMEBODY}>", "DATA", body]
+    name = fleet.with_role(role)[0].name
+    assert mail.talk(fleet, name, "127.0.0.1", commands, tls=False)[-1][0] == 250
+    text = mail.read(fleet, SOMEBODY, subject)
+    found = email.message_from_string(text)
+    assert found["Return-Path"] == f"<{sender}>"
+    assert parseaddr(found["From"])[1] == sender
+    (key,) = [each for each in records if "._domainkey." in each]
+    assert mail.verify(text, records[key][0]) == (True, key)
+
+
 def test_an_alias_leads_to_the_operators(fleet, client, domain):
     subject = token()
     mail.send(fleet, client, "root", subject)

@@ -124,8 +124,7 @@ class Writer:
         return made.json()
 
 
-@pytest.fixture(scope="module")
-def password(blog):
+def account(blog):
     """A writer's password, new in each run; what the writer wrote goes with the writer."""
     word = random.token_hex(16)
     blog.php(
@@ -144,6 +143,11 @@ def password(blog):
         "wp_delete_user($id);",
         login=LOGIN,
     )
+
+
+@pytest.fixture(scope="module")
+def password(blog):
+    yield from account(blog)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,29 @@ monit-config:
       - pkg: monit-packages
       - file: monit-resolver-check
 
+# The group comes with postfix: as late as the rest.
+monit-unit:
+  file.managed:
+    - name: /etc/systemd/system/monit.service.d/saltworks.conf
+    - order: last
+    - source: salt://monit/files/monit.service.conf
+    - user: root
+    - group: root
+    - mode: "0644"
+    - makedirs: True
+    - require:
+      - pkg: monit-packages
+
+# A reload is not enough for what its unit says.
+monit-restart:
+  service.running:
+    - name: monit
+    - order: last
+    - require:
+      - file: monit-config
+    - watch:
+      - file: monit-unit
+
 monit-service:
   service.running:
     - name: monit

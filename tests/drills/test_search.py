@@ -5,16 +5,26 @@ import secrets as random
 
 import pytest
 
+from tests.fleet import test_blog as blogs
+from tests.fleet.test_blog import blog  # noqa: F401
 from tests.fleet.test_search import ask, found
 from tests.fleet.test_wiki import password, site, writer  # noqa: F401
 from tests.support.waiting import wait_for
 
 
-def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writer):  # noqa: F811
+@pytest.fixture(scope="module")
+def author(blog):  # noqa: F811
+    """Somebody who writes in the blog."""
+    with contextlib.contextmanager(blogs.account)(blog) as word:
+        yield blogs.Writer(blog, word)
+
+
+def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writer, author):  # noqa: F811
     servers = site.fleet.with_role("elastic")
     if not servers:
         pytest.skip("this level has no search server")
     text, title = "findme" + random.token_hex(6), f"Search {random.token_hex(4)}"
+    blog = author.blog  # noqa: F811
     with contextlib.ExitStack() as after:
         for server in servers:
             # monit would start it again in the middle of the test.
@@ -23,6 +33,7 @@ def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writ
             after.callback(server.run_expect, [0], "systemctl start opensearch")
             server.run_expect([0], "systemctl stop opensearch")
         writer.edit(title, f"{text} written while search was away")
+        post = author.publish(f"{title} of the blog", f"{text}blog written while search was away")
 
         # The page for all says so, and leads to the sites' own.
         assert ask(site, f"{text} json")["available"] is False
@@ -49,5 +60,16 @@ def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writ
         assert writer.get(action="opensearch", search=title)[1] == [title]
         read = site.session().get(f"https://docs.{site.domain}/wiki/{title}", timeout=30)
         assert read.status_code == 200 and text in read.text
+
+        # The blog's own database, too.
+        answer = blog.get("/", params={"s": f"{text}blog"})
+        assert answer.status_code == 200 and "no-store" in answer.headers["Cache-Control"]
+        assert "site-search-away" in answer.text and post["link"] in answer.text
     # A Java server takes its time to start.
     wait_for(lambda: found(site, text) == [title], 180, "what was missed is found after the start")
+
+    def told_by_the_timer():
+        blog.host.run_expect([0], "systemctl start wordpress-cron.service")
+        return found(site, f"{text}blog") == [post["title"]["raw"]]
+
+    wait_for(told_by_the_timer, 60, "the post that was missed is found", interval=2)

@@ -124,8 +124,7 @@ class Writer:
         return made.json()
 
 
-@pytest.fixture(scope="module")
-def password(blog):
+def account(blog):
     """A writer's password, new in each run; what the writer wrote goes with the writer."""
     word = random.token_hex(16)
     blog.php(
@@ -144,6 +143,11 @@ def password(blog):
         "wp_delete_user($id);",
         login=LOGIN,
     )
+
+
+@pytest.fixture(scope="module")
+def password(blog):
+    yield from account(blog)
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +281,45 @@ def test_a_post_is_read_at_once(blog, writer):
     assert writer.rest("DELETE", f"posts/{made['id']}").ok
     assert blog.get(made["link"].removeprefix(blog.url)).status_code == 404
     assert word not in blog.get("/").text
+
+
+def test_a_post_and_its_comments_are_found(blog, writer):
+    if not blog.fleet.with_role("elastic"):
+        pytest.skip("this level has no search server")
+    word, said = "findme" + random.token_hex(6), "findme" + random.token_hex(6)
+
+    def everywhere(words):
+        """The addresses that the site's search page and the blog's own search find."""
+        answer = (
+            blog.browser()
+            .get(
+                f"https://search.{blog.fleet.domain()}/",
+                params={"q": words, "format": "json"},
+                timeout=30,
+            )
+            .json()
+        )
+        page = blog.get("/", params={"s": words}).text
+        return [one["url"] for one in answer["results"] if one["site"] == "blog"], page
+
+    # The database's own search knows no stems and no comments.
+    made = writer.publish(f"Fleet test {random.token_hex(4)}", f"{word} foxes were jumping")
+    form = {"comment": f"A comment {said}", "comment_post_ID": made["id"], "comment_parent": 0}
+    assert writer.browser.post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60).ok
+    for words in (f"{word} fox jumped", said):
+
+        def found(words=words):
+            urls, page = everywhere(words)
+            return urls == [made["link"]] and made["link"] in page
+
+        wait_for(found, 30, f"a post is found by {words}")
+    assert writer.rest("DELETE", f"posts/{made['id']}").ok
+
+    def gone():
+        urls, page = everywhere(f"{word} fox jumped")
+        return urls == [] and made["link"] not in page
+
+    wait_for(gone, 30, "a post in the trash is found no more")
 
 
 def test_a_comment_needs_a_login_and_is_read_at_once(blog, writer, post):

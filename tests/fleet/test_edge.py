@@ -1,5 +1,6 @@
 """The edge as its visitors meet it: TLS, cache, limits, redirects, on every frontend."""
 
+import contextlib
 import json
 import secrets as random
 import socket
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from tests.fleet.test_site_pages import Answer, is_page
+from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
 REDIRECTS = yaml.safe_load((TREE / "pillar/redirects.yaml").read_text("utf-8"))
@@ -116,6 +118,47 @@ def test_nobody_outside_takes_pages_out(fleet, edge, host):
     )
     assert app.check_output(command + "PURGE") == "200"
     assert app.check_output(command + "GET") == "405"
+
+
+# -- no host left --------------------------------------------------------------
+
+
+# What the balancer says to a word of its operator.
+CONTROL = """
+import socket
+line = socket.socket(socket.AF_UNIX)
+line.connect("/run/haproxy/admin.sock")
+line.sendall({words!r}.encode())
+print(line.recv(65536).decode())
+"""
+
+
+@pytest.mark.parametrize(("site", "role"), [("docs", "app"), ("blog", "blog")])
+def test_a_site_without_hosts_says_so_with_its_page(fleet, edge, site, role):
+    frontend = edge.frontends[-1]
+    servers = [f"{site}/{host.name}" for host in fleet.with_role(role)]
+    cause = "none-healthy" if len(servers) > 1 else "unhealthy"
+
+    def fresh():
+        return edge.ask(frontend.name, site, f"/?fresh={random.token_hex(8)}")
+
+    def tell(state):
+        # Only this one frontend takes them for lost.
+        words = "; ".join(f"set server {server} state {state}" for server in servers)
+        done = fleet.shell(frontend.name, "python3 -", stdin=CONTROL.format(words=f"{words}\n"))
+        assert done.returncode == 0 and not done.stdout.strip(), done
+
+    edge.ask(frontend.name, "docs", "/wiki/Main_Page")
+    with contextlib.ExitStack() as after:
+        after.callback(tell, "ready")
+        tell("maint")
+        answer = fresh()
+        assert answer.status == 503
+        is_page(answer, frontend, cause)
+        # Who reads what is kept notices nothing.
+        kept = edge.ask(frontend.name, "docs", "/wiki/Main_Page")
+        assert (kept.status, kept.headers["x-cache"]) == (200, "HIT")
+    wait_for(lambda: fresh().status in (200, 301), 15, "the site is back")
 
 
 # -- who is asking -------------------------------------------------------------

@@ -30,7 +30,10 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 GATE, PROVIDER = 4199, 4198
-ISSUER = f"https://127.0.0.1:{PROVIDER}/"
+# The store that all hosts share remembers a provider by its address, and for a day:
+# each trial has one that nobody knows yet.
+PLACE = f"/{secrets.token_hex(8)}/"
+ISSUER = f"https://127.0.0.1:{PROVIDER}{PLACE}"
 
 
 def packed(data):
@@ -134,7 +137,7 @@ class Provider:
         return 200, {"sub": "jane", "email": "jane@example.org"}
 
     def answer(self, handler):
-        path = urllib.parse.urlsplit(handler.path).path
+        path = "/" + urllib.parse.urlsplit(handler.path).path.removeprefix(PLACE)
         length = int(handler.headers.get("Content-Length") or 0)
         form = dict(urllib.parse.parse_qsl(handler.rfile.read(length).decode()))
         if path == "/.well-known/openid-configuration":

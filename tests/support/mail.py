@@ -3,7 +3,8 @@
 import json
 import subprocess
 
-# Says SMTP commands to a server and prints its answers; [address, TLS?, commands].
+# Says SMTP commands to a server and prints its answers; [address, TLS?, commands]. A
+# list among the commands is the lines of a mail. A refusal that says "later" ends it.
 _TALK = """
 import json, smtplib, ssl, sys
 address, tls, commands = json.load(sys.stdin)
@@ -16,8 +17,14 @@ with smtplib.SMTP(address, 25, local_hostname="test", timeout=20) as server:
         server.starttls(context=context)
         server.ehlo()
     for command in commands:
-        code, text = server.docmd(command)
+        if isinstance(command, list):
+            server.send("".join(line + "\\r\\n" for line in [*command, "."]))
+            code, text = server.getreply()
+        else:
+            code, text = server.docmd(command)
         answers.append([code, text.decode()])
+        if 400 <= code < 500:
+            break
 print(json.dumps(answers))
 """
 

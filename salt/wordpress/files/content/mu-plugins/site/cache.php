@@ -2,7 +2,8 @@
 // Managed by Saltworks: wordpress. Local changes are overwritten.
 //
 // How long the edge may keep a page. Browsers ask each time; what is changed is
-// purged from the edge, not from them.
+// purged from the edge, not from them. Answers to searches nobody can purge: those
+// are kept for a moment only.
 
 defined( 'ABSPATH' ) || exit;
 
@@ -13,7 +14,8 @@ add_action(
 		if ( is_user_logged_in() || ! in_array( $_SERVER['REQUEST_METHOD'] ?? '', [ 'GET', 'HEAD' ], true ) ) {
 			nocache_headers();
 		} elseif ( ! headers_sent() ) {
-			header( sprintf( 'Cache-Control: public, max-age=0, s-maxage=%d, must-revalidate', SITE_SETTINGS['page_ttl'] ) );
+			$seconds = is_search() ? min( 5, SITE_SETTINGS['page_ttl'] ) : SITE_SETTINGS['page_ttl'];
+			header( sprintf( 'Cache-Control: public, max-age=0, s-maxage=%d, must-revalidate', $seconds ) );
 		}
 	}
 );

@@ -191,7 +191,8 @@ class Site_Search {
 		} catch ( \SiteSearch\Unavailable | \SiteSearch\Refused $error ) {
 			error_log( 'search: ' . $error->getMessage() );
 			self::$away = true;
-			nocache_headers();
+			// After cache.php, which would let the edge keep this answer.
+			add_action( 'send_headers', 'nocache_headers', 20 );
 			return $posts;
 		}
 		$query->found_posts   = $found['total'];

@@ -41,7 +41,7 @@ include:
 
 haproxy-packages:
   pkg.installed:
-    - pkgs: [haproxy]
+    - pkgs: [haproxy, socat]
     - install_recommends: False
 
 haproxy-config:

@@ -78,6 +78,8 @@ def test_mail_of_every_host_arrives_signed_and_without_the_hosts_name(fleet, dom
         text = mail.read(fleet, SOMEBODY, subject)
         assert text, f"the mail of {name} did not arrive"
         found = email.message_from_string(text)
+        assert fleet.members[0].id.partition(".")[2] not in text
+        assert found["Message-Id"].endswith(f"{domain}>")
         assert found["Return-Path"] == f"<root@{domain}>"
         assert found["From"] == f"Root <root@{domain}>"
         (key,) = [each for each in records if "._domainkey." in each]

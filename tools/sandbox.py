@@ -350,8 +350,10 @@ class Sandbox:
             f"  ControlPath {folder}/%C\n  ConnectTimeout 10\n"
         )
         path = folder / "config"
-        path.write_text("".join(config) + common, encoding="ascii")
-        return path
+        # Another command may be reading it.
+        made = folder / "config.new"
+        made.write_text("".join(config) + common, encoding="ascii")
+        return made.replace(path)
 
     def _host_key(self, host_id):
         """A host's public SSH key, kept per container: one made anew has a new one."""

@@ -239,6 +239,11 @@ sub vcl_backend_response {
         return (deliver);
     }
 
+    if (beresp.status >= 590 || beresp.status == 502 || beresp.status == 504) {
+        # No answer of an app. As an error it does not take the place of an old copy,
+        # which vcl_deliver looks for.
+        return (error(beresp.status));
+    }
     if (beresp.status >= 500) {
         set beresp.uncacheable = true;
         set beresp.ttl = 0s;
@@ -267,8 +272,10 @@ sub vcl_backend_response {
 }
 
 sub vcl_backend_error {
-    # The balancer on this host is not there.
-    call site_failed;
+    if (beresp.status < 590 && beresp.status != 502 && beresp.status != 504) {
+        # The balancer on this host is not there.
+        call site_failed;
+    }
     set beresp.http.Content-Type = "text/plain";
     set beresp.body = "";
     set beresp.ttl = 0s;

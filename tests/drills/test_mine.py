@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.support.waiting import wait_for
+
 FILE = "/etc/nutcracker/nutcracker.yml"
 
 
@@ -10,6 +12,12 @@ def emptied(fleet):
     """app1's highstate while the mine knows no cache host; the mine is filled again."""
     app = fleet.with_role("app")[0]
     before = app.file(FILE).sha256sum
+    # A minion that has just started tells the mine its address by itself.
+    wait_for(
+        lambda: "False" not in fleet.shell("salt", "salt --out=txt '*' test.ping").stdout,
+        60,
+        "every minion answers",
+    )
     targets = "-L " + ",".join(host.id for host in fleet.with_role("memcache-cache"))
     try:
         fleet.shell("salt", f"salt {targets} mine.flush")

@@ -1,9 +1,14 @@
 """Podman, by its own command line."""
 
 import json
+from pathlib import Path
 
 from tools.command import run as run_command
 from tools.errors import FleetError
+
+
+# Where conmon, the watcher of one container, leaves its exit code for podman.
+EXITS = Path("/run/libpod/exits")
 
 
 class PodmanError(FleetError):
@@ -19,6 +24,7 @@ class Podman:
     """
 
     def __init__(self, runtime):
+        self.runtime = runtime
         self.command = ["podman", "--runtime", runtime]
 
     def run(self, *arguments, stdin=None, check=True, timeout=None):
@@ -49,6 +55,32 @@ class Podman:
     def json(self, *arguments):
         """Run a command that prints JSON; return it parsed."""
         return json.loads(self.run(*arguments).stdout or "null")
+
+    def alive(self):
+        """The ids of the containers whose first process runs, as the runtime itself sees it."""
+        done = run_command(
+            [self.runtime, "list", "--format", "json"],
+            f"`{self.runtime} list`",
+            PodmanError,
+            {
+                "time": "see the machine's load, then run again",
+                "failure": f"see to what it says: {self.runtime} runs the hosts",
+            },
+        )
+        return {
+            entry["id"] for entry in json.loads(done.stdout) or [] if entry["status"] == "running"
+        }
+
+    def record_death(self, container_id):
+        """
+        Tell podman that a container is dead which it takes for running.
+
+        Only its conmon would have told it; killed with the container, it never
+        does, and podman can then neither stop nor start it.
+        """
+        if container_id not in self.alive():
+            EXITS.mkdir(parents=True, exist_ok=True)
+            (EXITS / container_id).write_text("137", encoding="ascii")
 
     def words(self, host_id, *command):
         """The command line that runs a command in a host."""

@@ -48,9 +48,12 @@ class Sandbox:
         found = self.podman.json(
             "ps", "--all", "--filter", f"label={LABEL}={self.level}", "--format", "json"
         )
+        # A host that was killed together with podman's watcher of it (conmon)
+        # is running for podman for ever; the runtime looks at the process.
+        alive = self.podman.alive() if found else set()
         return {
             entry["Names"][0]: {
-                "running": entry["State"] == "running",
+                "running": entry["State"] == "running" and entry["Id"] in alive,
                 "state": entry["State"],
                 "address": entry["Labels"].get("saltworks.address"),
                 "image": entry["Image"],
@@ -174,17 +177,12 @@ class Sandbox:
 
     def _start(self, host, address, image, exists):
         if exists:
+            # "start" succeeds on a container that podman takes for running.
             done = self.podman.run("start", host.id, check=False)
-            if done.returncode == 0:
+            if done.returncode == 0 and self.running(host.id):
                 return
-            # What a reboot or a killed podman leaves: the runtime still knows
-            # a container of that name.
+            self.podman.record_death(self._podman_id(host.id))
             self.podman.run("stop", "--time", "2", host.id, check=False)
-            subprocess.run(
-                [machine.runtime(), "delete", "--force", self._podman_id(host.id)],
-                capture_output=True,
-                check=False,
-            )
             self.podman.run("start", host.id)
             return
         self.podman.run(

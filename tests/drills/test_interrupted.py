@@ -31,7 +31,13 @@ def victim(fleet):
 
 
 @pytest.fixture(scope="module")
-def repaired(fleet, sandbox, victim):
+def unseen(fleet):
+    """A host that dies together with podman's watcher of it, so that podman does not know."""
+    return fleet.with_role("redis-cache")[0]
+
+
+@pytest.fixture(scope="module")
+def repaired(fleet, sandbox, victim, unseen):
     """One `up` after all of it at once: what it said, and how the level was before and after."""
     with subprocess.Popen(
         [*FLEET, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -43,6 +49,9 @@ def repaired(fleet, sandbox, victim):
         )
         os.killpg(run.pid, signal.SIGKILL)
     sandbox.podman.run("kill", victim.id)
+    pids = sandbox.podman.json("inspect", "--format", "[{{.State.ConmonPid}},{{.State.Pid}}]", unseen.id)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
     half = f"half-made.{LEVEL}.wpd.internal"
     image = sandbox.containers()[victim.id]["image"]
     sandbox.podman.run("create", "--name", half, "--label", f"{LABEL}={LEVEL}", image)
@@ -55,8 +64,8 @@ def state_of(level, host):
     return next(item["state"] for item in level["hosts"] if item["id"] == host.id)
 
 
-def test_status_says_that_the_host_is_down(repaired, victim):
-    assert state_of(repaired[0], victim) == "down"
+def test_status_says_that_the_hosts_are_down(repaired, victim, unseen):
+    assert [state_of(repaired[0], host) for host in (victim, unseen)] == ["down", "down"]
 
 
 def test_up_repairs_and_says_so(repaired):

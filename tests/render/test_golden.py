@@ -2,8 +2,10 @@
 What each kind of host gets in the sandbox, held against what was last agreed to.
 
 `golden/<roles>/states.txt` has the states in their order, `golden/<roles>/files/` every
-file made from a template, addresses and secrets replaced by names. A change that is
-meant is agreed to by `pytest tests/render --update-golden` and a look at `git diff`.
+file made from a template, addresses and secrets replaced by names. A file that is the
+same on several kinds of host, and on no kind different, is kept once, in `golden/shared/`.
+A change that is meant is agreed to by `pytest tests/render --update-golden` and a look at
+`git diff`.
 """
 
 import json
@@ -11,15 +13,13 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.support.offline import none
 from tools import compiler
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
+SHARED = "shared"
 LEVEL = "sandbox"
 REWRITE = "Cure: if it is meant, pytest tests/render --update-golden, and read `git diff`"
-TREE = compiler.OFFLINE.parent.parent
 
 
 def kinds(tree):
@@ -59,61 +59,102 @@ def golden_of(result, tree):
     return texts
 
 
-def compare(expected, found, roles):
-    """Problems of one kind of host; both are ``{path: text}``."""
+def compare(golden, found):
+    """Problems of all kinds of host; both are ``{roles: {path: text}}``."""
     problems = []
-    for path in sorted(set(expected) | set(found)):
-        where = f"tests/render/golden/{roles}/{path}"
-        if path not in expected:
-            problems.append(f"{where}: new. {REWRITE}")
-        elif path not in found:
-            problems.append(f"{where}: no longer rendered. {REWRITE}")
-        elif expected[path] != found[path]:
-            old, new = expected[path].splitlines(), found[path].splitlines()
-            gone = [f"  - {line}" for line in old if line not in new][:10]
-            came = [f"  + {line}" for line in new if line not in old][:10]
-            problems.append("\n".join([f"{where}: differs. {REWRITE}", *gone, *came]))
+    shared = golden.get(SHARED, {})
+    for roles, texts in found.items():
+        own = golden.get(roles, {})
+        for path, text in texts.items():
+            folder = roles if path in own else SHARED
+            where = f"tests/render/golden/{folder}/{path}"
+            if path not in own and path not in shared:
+                problems.append(f"{roles}: {path} is new. {REWRITE}")
+            elif golden[folder][path] != text:
+                old, new = golden[folder][path].splitlines(), text.splitlines()
+                gone = [f"  - {line}" for line in old if line not in new][:10]
+                came = [f"  + {line}" for line in new if line not in old][:10]
+                problems.append(
+                    "\n".join([f"{where}: differs on {roles}. {REWRITE}", *gone, *came])
+                )
+    rendered = {SHARED: {path for texts in found.values() for path in texts}, **found}
+    for folder, texts in golden.items():
+        problems += [
+            f"tests/render/golden/{folder}/{path}: no longer rendered. {REWRITE}"
+            for path in texts
+            if path not in rendered.get(folder, ())
+        ]
     return problems
+
+
+def folded(found):
+    """What is found, with what several kinds have alike kept once, as the folder has it."""
+    kinds_with = {}
+    for texts in found.values():
+        for path, text in texts.items():
+            kinds_with.setdefault(path, []).append(text)
+    shared = {
+        path: texts[0]
+        for path, texts in kinds_with.items()
+        if len(texts) > 1 and len(set(texts)) == 1
+    }
+    own = {
+        roles: {path: text for path, text in texts.items() if path not in shared}
+        for roles, texts in found.items()
+    }
+    return {SHARED: shared, **own}
 
 
 def read(folder):
     return {
-        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        kind.name: {
+            str(path.relative_to(kind)): path.read_text(encoding="utf-8")
+            for path in sorted(kind.rglob("*"))
+            if path.is_file()
+        }
+        for kind in sorted(folder.iterdir())
     }
 
 
-def write(folder, texts):
+def write(folder, golden):
     shutil.rmtree(folder, ignore_errors=True)
-    for path, text in texts.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    for kind, texts in golden.items():
+        for path, text in texts.items():
+            (folder / kind / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / kind / path).write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize(("roles", "host_id"), kinds(TREE).items(), ids=kinds(TREE).keys())
-def test_golden(compiled, tree, request, roles, host_id):
-    none(compiled[LEVEL][host_id]["problems"])
-    found = golden_of(compiled[LEVEL][host_id], tree)
+def test_golden(compiled, tree, request):
+    found = {}
+    for roles, host_id in kinds(tree).items():
+        none(compiled[LEVEL][host_id]["problems"])
+        found[roles] = golden_of(compiled[LEVEL][host_id], tree)
     if request.config.getoption("--update-golden", default=False):
-        write(GOLDEN / roles, found)
-    problems = compare(read(GOLDEN / roles), found, roles)
-    none(problems)
-
-
-def test_no_golden_of_a_host_that_is_gone(tree):
-    gone = {path.name for path in GOLDEN.iterdir()} - set(kinds(tree))
-    assert not gone, f"tests/render/golden/: no such hosts: {', '.join(gone)}. Cure: remove them"
+        write(GOLDEN, folded(found))
+    none(compare(read(GOLDEN), found))
 
 
 def test_golden_tells_what_differs(tmp_path):
-    old = {"states.txt": "a file.managed\n", "files/etc/a": "1\n"}
-    write(tmp_path / "kind", old)
-    assert compare(read(tmp_path / "kind"), old, "kind") == []
-    changed = compare(old, {"states.txt": "b file.managed\n", "files/etc/b": "1\n"}, "kind")
-    assert len(changed) == 3
+    found = {
+        kind: {"states.txt": f"{kind} file.managed\n", "files/etc/a": "1\n", "files/etc/b": kind}
+        for kind in ("one", "two")
+    }
+    write(tmp_path, folded(found))
+    golden = read(tmp_path)
+    assert golden[SHARED] == {"files/etc/a": "1\n"}
+    assert compare(golden, found) == []
+
+    found["one"] = {"states.txt": "other file.managed\n", "files/etc/a": "2\n", "files/etc/c": ""}
+    changed = compare(golden, found)
+    assert [problem.partition(" Cure:")[0] for problem in changed] == [
+        "tests/render/golden/one/states.txt: differs on one.",
+        "tests/render/golden/shared/files/etc/a: differs on one.",
+        "one: files/etc/c is new.",
+        "tests/render/golden/one/files/etc/b: no longer rendered.",
+    ]
     assert all("--update-golden" in problem for problem in changed)
-    assert "  - a file.managed\n  + b file.managed" in changed[-1]
+    assert changed[0].endswith("  - one file.managed\n  + other file.managed")
+    assert any("shared/files/etc/a: no longer" in problem for problem in compare(golden, {}))
 
 
 def test_addresses_and_secrets_are_named_not_shown(tree):

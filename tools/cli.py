@@ -107,6 +107,10 @@ def up_():
     machine.require_root()
     machine.install_packages(lambda sentence: err.print(f"[dim]fleet:[/dim] {sentence}"))
     sandbox = Sandbox(_inventory())
+    if sandbox.half_purged:
+        with Progress("purge") as progress, sandbox.lock(progress.say):
+            progress.say("a purge of this level was interrupted; ending it")
+            sandbox.purge()
     with Progress(f"raising {CHOSEN['level']}") as progress, sandbox.lock(progress.say):
         failures = up.raise_level(sandbox, progress)
         result = up.status(sandbox)

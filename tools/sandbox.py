@@ -17,7 +17,10 @@ from tools.errors import FleetError
 from tools.podman import Podman
 
 LABEL = "saltworks.level"
+# The certificate of the level's authority, on every host that has joined.
+AUTHORITY = "/etc/ssl/site/ca.crt"
 BOOT_SECONDS = 90
+_HALF_MADE = ("created", "initialized", "removing", "unknown")
 _BOOTED = ("basic.target", "ssh.service")
 WORKERS = 4
 
@@ -132,6 +135,31 @@ class Sandbox:
 
     # Hosts
 
+    def refuse_orphans(self):
+        """
+        Raise FleetError where hosts have lost their master for good.
+
+        With its disk went the level's authority; a new master would make another,
+        and hosts that trust different ones cannot work together.
+        """
+        there = self.containers()
+        master = there.pop(self.inventory.master.id, None)
+        if master and master["state"] not in _HALF_MADE:
+            return
+        orphans = [
+            host_id.split(".")[0]
+            for host_id in sorted(there)
+            # Works on hosts that are down, too.
+            if self.podman.run("cp", f"{host_id}:{AUTHORITY}", "-", check=False).returncode == 0
+        ]
+        if orphans:
+            raise FleetError(
+                f"the host {self.inventory.master.name} is gone, and with it the authority whose "
+                f"certificates these hosts have: {', '.join(orphans)}",
+                f"`./fleet --level {self.level} down --purge`, then `up`: that makes the level "
+                "anew, without its data",
+            )
+
     def boot(self, image, progress):
         """
         Make and start what the inventory has and the machine has not.
@@ -141,7 +169,7 @@ class Sandbox:
         """
         there = self.containers()
         for host_id, found in list(there.items()):
-            if found["state"] in ("created", "initialized", "removing", "unknown"):
+            if found["state"] in _HALF_MADE:
                 progress.say(f"removing {host_id}: a killed run left it half made")
                 self.remove(host_id)
                 del there[host_id]
@@ -281,10 +309,16 @@ class Sandbox:
             # One at a time where the order within matters to a cluster.
             (list(map(halt, hosts)) if number == order.index("db") else self._each(halt, hosts))
 
+    @property
+    def half_purged(self):
+        """Whether a purge began and did not end: what is left is no level any more."""
+        return (self.state / "purge").exists()
+
     def purge(self):
         """Remove the level's containers, network and files."""
-        for host_id in self.containers():
-            self.remove(host_id)
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.state / "purge").touch()
+        self._each(self.remove, self.containers())
         if self.podman.run("network", "exists", self.network, check=False).returncode == 0:
             self.podman.run("network", "rm", "--force", self.network)
         write_machine_hosts(self.level, [])

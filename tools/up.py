@@ -23,6 +23,7 @@ def raise_level(sandbox, progress):
     Raises FleetError where something could not be done at all.
     """
     machine.check_kernel()
+    sandbox.refuse_orphans()
     machine.allow_watches(progress.say)
     # Hosts that run have their share already.
     there = sandbox.containers()

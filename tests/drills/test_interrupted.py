@@ -49,7 +49,9 @@ def repaired(fleet, sandbox, victim, unseen):
         )
         os.killpg(run.pid, signal.SIGKILL)
     sandbox.podman.run("kill", victim.id)
-    pids = sandbox.podman.json("inspect", "--format", "[{{.State.ConmonPid}},{{.State.Pid}}]", unseen.id)
+    pids = sandbox.podman.json(
+        "inspect", "--format", "[{{.State.ConmonPid}},{{.State.Pid}}]", unseen.id
+    )
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     half = f"half-made.{LEVEL}.wpd.internal"

@@ -2,6 +2,7 @@
 
 import ipaddress
 import itertools
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -96,6 +97,86 @@ def test_sandboxes_of_one_machine_share_nothing():
         assert one.state != other.state and one.authority != other.authority
         ids = [{host.id for host in each.inventory.hosts} for each in (one, other)]
         assert not ids[0] & ids[1]
+
+
+class Podman:
+    """Containers as podman tells of them, without one."""
+
+    def __init__(self, states, with_authority=(), alive=None):
+        self.states, self.with_authority, self.removed = states, with_authority, []
+        self.living = set(states if alive is None else alive)
+
+    def json(self, *_):
+        return [
+            {"Names": [id_], "Id": id_, "State": state, "Labels": {}, "Image": "image"}
+            for id_, state in self.states.items()
+        ]
+
+    def alive(self):
+        return self.living
+
+    def run(self, command, *rest, **_):
+        if command == "rm":
+            if rest[-1] in self.living:
+                raise FleetError("killed here", "run again")
+            self.removed.append(rest[-1])
+        known = command != "cp" or rest[0].partition(":")[0] in self.with_authority
+        return subprocess.CompletedProcess([], 0 if known else 1)
+
+
+@pytest.fixture
+def demo(monkeypatch, tmp_path):
+    """Makes a sandbox of the level demo whose containers are told: ``demo(states, …)``."""
+    monkeypatch.setattr(machine, "STATE", tmp_path)
+
+    def make(states, **more):
+        made = sandbox.Sandbox(inventory.load("demo"))
+        made.podman = Podman({f"{name}.demo.wpd.internal": how for name, how in states.items()})
+        for what, names in more.items():
+            setattr(made.podman, what, {f"{name}.demo.wpd.internal" for name in names})
+        return made
+
+    return make
+
+
+def test_a_host_whose_process_has_gone_does_not_run(demo):
+    found = demo({"db1": "running", "db2": "running"}, living=["db1"])
+    assert found.running("db1.demo.wpd.internal")
+    assert not found.running("db2.demo.wpd.internal")
+
+
+@pytest.mark.parametrize("master", [{}, {"salt": "created"}])
+def test_hosts_without_their_master_are_no_level(demo, master):
+    found = demo({"db1": "running", "db2": "exited"} | master, with_authority=["db2"])
+    with pytest.raises(FleetError) as caught:
+        found.refuse_orphans()
+    assert "db2" in str(caught.value) and "db1" not in str(caught.value)
+    assert "--purge" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("states", "joined"),
+    [
+        ({"salt": "exited", "db1": "running"}, ["salt", "db1"]),
+        # The first run was killed: no host had joined.
+        ({"db1": "running"}, []),
+        ({}, []),
+    ],
+)
+def test_a_level_with_its_master_or_without_a_past_goes_on(demo, states, joined):
+    demo(states, with_authority=joined).refuse_orphans()
+
+
+def test_a_purge_that_was_interrupted_is_known_and_ended(demo, monkeypatch):
+    found = demo({"salt": "exited", "db1": "running"}, living=["db1"])
+    assert not found.half_purged
+    with pytest.raises(FleetError):
+        found.purge()
+    assert found.half_purged
+    found.podman.living = set()
+    monkeypatch.setattr(sandbox, "write_machine_hosts", lambda *_: False)
+    found.purge()
+    assert not found.half_purged
 
 
 def test_what_a_deleted_inventory_left_can_be_removed(monkeypatch, tmp_path):

@@ -423,6 +423,11 @@ def _existing(uid):
     return dn, found
 
 
+def _end_sessions(uid):
+    """What a session may do was read when it began."""
+    __salt__["site_lemonldap.end_sessions"](uid)
+
+
 def person_add(uid, given_name, surname, mail):
     """
     Make a person, without a password: the person sets one by "Reset my password".
@@ -443,9 +448,7 @@ def person_add(uid, given_name, surname, mail):
 
 def person_lock(uid):
     """
-    Let a person not sign in any more, until :py:func:`person_unlock`.
-
-    Sessions live on: end them with ``site_lemonldap.end_sessions``.
+    Let a person not sign in any more, until :py:func:`person_unlock`; end the sessions.
 
     uid
         The name that the person signs in with.
@@ -458,6 +461,7 @@ def person_lock(uid):
     """
     dn, _ = _existing(uid)
     run([(dn, ldif(dn, "modify", {"pwdAccountLockedTime": [LOCKED]}))])
+    _end_sessions(uid)
     return f"{dn}: locked"
 
 
@@ -483,7 +487,7 @@ def person_unlock(uid):
 
 def person_remove(uid):
     """
-    Remove a person, from every group, too.
+    Remove a person, from every group, too; end the sessions.
 
     uid
         The name that the person signs in with.
@@ -496,6 +500,7 @@ def person_remove(uid):
     """
     dn, _ = _existing(uid)
     run([(dn, ldif(dn, "delete", {}))])
+    _end_sessions(uid)
     return f"{dn}: removed"
 
 
@@ -521,7 +526,7 @@ def groups():
 
 def group_set(uid, group, member=True):
     """
-    Put a person into a group, or take the person out of it.
+    Put a person into a group, or take the person out of it; end the person's sessions.
 
     Who comes into a privileged group falls under its policy from the next
     password on, and must choose one when signing in next.
@@ -557,4 +562,6 @@ def group_set(uid, group, member=True):
             given = {"pwdPolicySubentry": [_privileged(_domain())], "pwdReset": ["TRUE"]}
             steps.append((dn, ldif(dn, "modify", given)))
     run(steps)
+    if steps:
+        _end_sessions(uid)
     return f"{dn}: {'in' if member else 'not in'} {group}"

@@ -253,8 +253,11 @@ def test_an_operator_ends_sessions_and_locks(portal, account):
     done = portal.shell(f"salt-call --retcode-passthrough site_lemonldap.end_sessions {uid}")
     assert done.returncode == 0, done.stdout
     wait_for(lambda: not person.inside, 5, "an ended session opens nothing")
+    person.sign_in(uid, password)
+    assert person.inside
     done = portal.shell(f"salt-call --retcode-passthrough site_directory.person_lock {uid}")
     assert done.returncode == 0, done.stdout
+    wait_for(lambda: not person.inside, 5, "who is locked is inside no more")
     person.sign_in(uid, password)
     assert not person.inside
 

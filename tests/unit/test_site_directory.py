@@ -29,6 +29,7 @@ class Server:
 
     def __init__(self, passwords=True, fails=None):
         self.entries, self.said, self.passwords, self.fails = {}, [], passwords, fails
+        self.ended = []
 
     def __call__(self, command, stdin=None, **_):
         if self.fails:
@@ -85,7 +86,10 @@ def make(load):
     def made(server):
         return load(
             "_modules/site_directory.py",
-            salt={"cmd.run_all": server},
+            salt={
+                "cmd.run_all": server,
+                "site_lemonldap.end_sessions": server.ended.append,
+            },
             pillar={"site": {"domain": DOMAIN}, "slapd": SLAPD},
         )
 
@@ -184,6 +188,7 @@ def test_operators_add_lock_unlock_and_remove(make):
     assert "userPassword" not in server.entries[bob]
     assert "locked" in module.person_lock("bob")
     assert server.entries[bob]["pwdAccountLockedTime"] == ["000001010000Z"]
+    assert server.ended == ["bob"]
     assert "may sign in" in module.person_unlock("bob")
     assert "pwdAccountLockedTime" not in server.entries[bob]
     before = len(server.said)
@@ -191,6 +196,7 @@ def test_operators_add_lock_unlock_and_remove(make):
     assert len(server.said) == before
     module.person_remove("bob")
     assert bob not in server.entries
+    assert server.ended == ["bob", "bob"]
     with pytest.raises(CommandExecutionError, match="nobody"):
         module.person_lock("bob")
 
@@ -208,7 +214,9 @@ def test_groups_are_changed_by_operators(make, secrets):
     before = len(server.said)
     module.group_set("bob", "operators")
     assert len(server.said) == before
+    assert server.ended == ["bob"], "groups are read at sign-in: each change ends the sessions"
     module.group_set("bob", "editors")
+    assert server.ended == ["bob", "bob"]
     module.group_set("bob", "operators", member=False)
     assert module.groups() == {"editors": ["bob"], "operators": ["ada"]}
     with pytest.raises(CommandExecutionError, match="no such group"):

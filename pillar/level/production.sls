@@ -28,3 +28,8 @@ postfix:
 
 rspamd:
   lookups: true
+
+lemonldap-ng:
+  second_factor:
+    # Operators and administrators cannot sign in by a password alone.
+    privileged: true

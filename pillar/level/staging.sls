@@ -13,3 +13,8 @@ nftables:
   # An example: the operators' own networks go here before the first apply, or
   # only who is logged in already stays in.
   operators: [192.0.2.0/24]
+
+lemonldap-ng:
+  second_factor:
+    # Operators and administrators cannot sign in by a password alone.
+    privileged: true

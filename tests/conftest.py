@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.browser import Chromium, Visitor
 from tests.support.hosts import LEVEL, Fleet
+from tests.support.site import Site
 from tools.inventory import TREE
 
 
@@ -67,6 +68,13 @@ def sandbox():
     from tools.sandbox import Sandbox
 
     return Sandbox(inventory.load(LEVEL))
+
+
+@pytest.fixture(scope="session")
+def site(fleet, tmp_path_factory):
+    """The public sites of the level under test, and a way to them."""
+    with Site(fleet, tmp_path_factory.mktemp("site")).resolving() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -297,9 +297,13 @@ def _save_pages(sandbox, master, progress):
     frontends = [host for host in sandbox.inventory.hosts if host.roles[0] == "frontend"]
     names = sorted({page["url"].split("/")[2] for page in pages})
     if frontends and names:
-        address = there[frontends[0].id]["address"]
-        if write_machine_hosts(sandbox.level, [f"{address} {' '.join(names)}"]):
-            progress.say(f"/etc/hosts of this machine: {', '.join(names)} is {address}")
+        # All of them: a browser goes on to the next one where the first is away.
+        addresses = [there[host.id]["address"] for host in frontends]
+        lines = [f"{address} {' '.join(names)}" for address in addresses]
+        if write_machine_hosts(sandbox.level, lines):
+            progress.say(
+                f"/etc/hosts of this machine: {', '.join(names)} is {' and '.join(addresses)}"
+            )
 
 
 def status(sandbox):

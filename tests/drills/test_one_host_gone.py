@@ -1,7 +1,5 @@
 """Each host of the site dies once: pages go on, or say in plain words what is wrong."""
 
-import socket
-
 import pytest
 import requests
 import yaml
@@ -23,58 +21,25 @@ ROUNDS = 3
 SECONDS_TO_RETURN = 120
 
 
-class Reader:
-    """Somebody with a browser, who tries a page that did not come a second time."""
-
-    def __init__(self, fleet, folder):
-        level = fleet.inventory.level
-        pillar = yaml.safe_load((TREE / f"pillar/level/{level}.sls").read_text("utf-8"))
-        sites = yaml.safe_load((TREE / "pillar/sites.yaml").read_text("utf-8"))
-        self.domain = pillar["site"]["domain"]
-        self.pages = {
-            name: f"https://{name}.{self.domain}{path}"
-            for name, path in PAGES.items()
-            if name in sites or name == "www"
-        }
-        frontends = fleet.with_role("frontend")
-        self.addresses = [fleet.address(host.name) for host in frontends]
-        self.ca = folder / "ca.crt"
-        self.ca.write_text(frontends[0].file("/etc/ssl/site/ca.crt").content_string, "utf-8")
-
-    def open(self, name):
-        """One page: (status, text), or None when nobody answered twice."""
-        last = None
-        for _ in range(2):
-            try:
-                # No kept connections: each page is a new visitor's.
-                answer = requests.get(
-                    self.pages[name],
-                    timeout=(4, 20),
-                    verify=str(self.ca),
-                    headers={"Connection": "close"},
-                )
-            except requests.RequestException:
-                continue
-            last = answer.status_code, answer.text
-            if answer.status_code < 500:
-                break
-        return last
+def pages(site):
+    """``{site: address of its page}``."""
+    known = yaml.safe_load((TREE / "pillar/sites.yaml").read_text("utf-8"))
+    return {name: site.url(name, path) for name, path in PAGES.items() if name in {"www", *known}}
 
 
-@pytest.fixture(scope="module")
-def reader(fleet, tmp_path_factory):
-    made = Reader(fleet, tmp_path_factory.mktemp("reader"))
-    resolve = socket.getaddrinfo
-
-    def here(name, *rest, **more):
-        if isinstance(name, str) and name.endswith(made.domain):
-            return [found for at in made.addresses for found in resolve(at, *rest, **more)]
-        return resolve(name, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", here)
-        patch.setenv("NO_PROXY", "*")
-        yield made
+def opened(site, page):
+    """A page for a reader who tries twice: (status, text), or None when nobody answered."""
+    last = None
+    for _ in range(2):
+        try:
+            # No kept connections: each page is a new visitor's.
+            answer = site.session().get(page, timeout=(4, 20), headers={"Connection": "close"})
+        except requests.RequestException:
+            continue
+        last = answer.status_code, answer.text
+        if answer.status_code < 500:
+            break
+    return last
 
 
 def first_of_each_role(fleet):
@@ -93,7 +58,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("gone", first_of_each_role(_fleet(metafunc.config)))
 
 
-def test_pages_go_on(fleet, sandbox, reader, gone):
+def test_pages_go_on(fleet, sandbox, site, gone):
     host = fleet.inventory.find(gone)
     alone = sum(member.roles == host.roles for member in fleet.members) == 1
     missed = OWN_SITE.get(host.roles[0]) if alone else None
@@ -101,8 +66,8 @@ def test_pages_go_on(fleet, sandbox, reader, gone):
     sandbox.kill(gone)
     try:
         for _ in range(ROUNDS):
-            for name in reader.pages:
-                found.setdefault(name, []).append(reader.open(name))
+            for name, page in pages(site).items():
+                found.setdefault(name, []).append(opened(site, page))
     finally:
         sandbox.start(gone)
     wrong = {
@@ -116,9 +81,9 @@ def test_pages_go_on(fleet, sandbox, reader, gone):
         for answer in found[missed]:
             assert answer, f"{missed}: nobody answered"
             assert answer[0] in (200, 502, 503, 504), answer[0]
-            assert f"https://www.{reader.domain}" in answer[1] or answer[0] == 200
+            assert f"https://www.{site.domain}" in answer[1] or answer[0] == 200
     wait_for(
-        lambda: all((reader.open(name) or [0])[0] == 200 for name in reader.pages),
+        lambda: all((opened(site, page) or [0])[0] == 200 for page in pages(site).values()),
         SECONDS_TO_RETURN,
         f"{gone} is back, and every page opens",
     )

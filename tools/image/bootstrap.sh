@@ -41,13 +41,20 @@ packages() {
         echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/force-unsafe-io
     fi
     apt-get update
+    # Without a configuration postfix would come up as the world's mail server.
+    install -d -m 0755 /etc/postfix
+    [ -e /etc/postfix/main.cf ] ||
+        printf 'compatibility_level = 3.6\ninet_interfaces = loopback-only\nmaster_service_disable = inet\n' \
+            >/etc/postfix/main.cf
     # Of what the base states install, what every host has: so that the
     # sandbox unpacks it once and not on each host.
     apt-get install -y --no-install-recommends \
         systemd systemd-sysv dbus ca-certificates curl gpg gpg-agent iproute2 iputils-ping \
-        less logrotate lsof monit netcat-openbsd nftables openssh-server openssl procps python3 \
+        less logrotate lsof monit netcat-openbsd nftables openssh-server openssl postfix procps python3 \
         ssl-cert sudo unattended-upgrades vim-tiny
-    systemctl disable monit.service 2>/dev/null || true
+    # The states start these, with a configuration.
+    systemctl disable monit.service postfix.service 2>/dev/null || true
+    systemctl stop postfix.service 2>/dev/null || true
     # The kernel follows connections only once a rule asks for it. Without this,
     # the minion's connection would be unknown when the real rules come, and what
     # the master says over it would be dropped.

@@ -68,6 +68,16 @@ def edge(fleet, tmp_path_factory):
 # -- the cache -----------------------------------------------------------------
 
 
+def test_new_rules_are_taken_right_after_a_start(fleet):
+    host = fleet.with_role("frontend")[-1]
+    # What the first highstate does. Compiling may take as long as it does on a busy machine.
+    host.run_expect([0], "monit unmonitor varnish")
+    try:
+        host.run_expect([0], "systemctl restart varnish && systemctl reload varnish")
+    finally:
+        host.run_expect([0], "monit monitor varnish")
+
+
 def test_the_rules_of_the_cache_hold(fleet):
     # The rules are the same on each frontend; each of them is a case.
     host = fleet.with_role("frontend")[0]

@@ -6,7 +6,6 @@ from pathlib import Path
 from tools.command import run as run_command
 from tools.errors import FleetError
 
-
 # Where conmon, the watcher of one container, leaves its exit code for podman.
 EXITS = Path("/run/libpod/exits")
 

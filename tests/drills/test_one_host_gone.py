@@ -1,6 +1,5 @@
 """Each host of the site dies once: pages go on, or say in plain words what is wrong."""
 
-import pytest
 import requests
 import yaml
 

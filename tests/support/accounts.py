@@ -104,6 +104,16 @@ class Person:
         given |= {"newpassword": password, "confirmpassword": password}
         return self.post("resetpwd", given)
 
+    def register_totp(self):
+        """Add an authenticator app to the account that is signed in; returns its secret."""
+        self.browser.headers["X-CSRF-Check"] = "1"
+        key = self.post("2fregisters/totp/getkey", {}).json()
+        assert "secret" in key, key
+        given = {"token": key["token"], "code": totp(key["secret"]), "TOTPName": "test"}
+        done = self.post("2fregisters/totp/verify", given)
+        assert done.json().get("result") == 1, done.text
+        return key["secret"]
+
     def authorize(self, client, redirect_uri, challenge=None, **more):
         """
         Ask for a code.
@@ -129,6 +139,15 @@ class Person:
         if place and not place.startswith(self.portal):
             return {key: values[0] for key, values in parse_qs(urlsplit(place).query).items()}, None
         return None, answer
+
+
+def sign_in_by_form(page, user, password):
+    """Fill in the portal's form in a real browser (a Playwright Page), on whatever way to it."""
+    page.locator("input[name=user]").fill(user)
+    page.locator("input[name=password]").fill(password)
+    form = page.locator("form").filter(has=page.locator("input[name=password]"))
+    with page.expect_navigation():
+        form.locator("button[type=submit]").first.click()
 
 
 def text_of(mail):

@@ -14,6 +14,8 @@ php-fpm:
 
 wordpress:
   pool: blog
+  sso:
+    enabled: true
   search:
     peers: elastic
   secrets:
@@ -22,6 +24,16 @@ wordpress:
     keys: {{ secrets["wordpress-keys"] | json }}
     admin: {{ secrets["wordpress-admin"] | json }}
     search: {{ secrets["opensearch-blog"] | json }}
+
+# --- one login ----------------------------------------------------------------
+sso-gate:
+  sites:
+    blog: {client: blog}
+  secrets:
+    passphrase: {{ secrets["sso-gate-blog"] | json }}
+    store: {{ secrets["redis-sessions"] | json }}
+    clients:
+      blog: {{ secrets["oidc-blog"] | json }}
 
 # --- the database -----------------------------------------------------------
 haproxy:

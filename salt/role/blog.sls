@@ -8,4 +8,5 @@ include:
   - nutcracker
   - nginx
   - php-fpm
+  - sso-gate
   - wordpress

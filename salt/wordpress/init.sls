@@ -15,6 +15,9 @@
 {%- if blog.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
 {%-   do raise("wordpress: its pool '" ~ blog.pool ~ "' is not in pillar php-fpm:pools") %}
 {%- endif %}
+{%- if blog.sso.enabled and blog.host not in pillar.get("sso-gate", {}).get("sites", {}) %}
+{%-   do raise("wordpress: sso is enabled, and '" ~ blog.host ~ "' is not in pillar sso-gate:sites") %}
+{%- endif %}
 {%- set search_on = blog.search.peers != "" and salt["site_hosts.peers"](blog.search.peers) | length > 0 %}
 {%- for secret in ["database", "database_admin", "keys", "admin"] + (["search"] if search_on else []) %}
 {%-   if not blog.secrets.get(secret) %}
@@ -26,6 +29,9 @@ include:
   - nginx
   - php-fpm
   - tls
+{%- if blog.sso.enabled %}
+  - sso-gate
+{%- endif %}
 {%- if search_on %}
   - site-search.client
 {%- endif %}
@@ -123,6 +129,7 @@ wordpress-settings:
     - context: {{ {
         "blog": settings, "host": host, "server": server, "content": content,
         "secret_folder": secret_folder, "frontends": frontends, "search_on": search_on,
+        "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root
     - group: {{ blog.pool }}
@@ -134,6 +141,9 @@ wordpress-settings:
 {%- if search_on %}
       - file: site-search-client
       - pkg: site-search-client-packages
+{%- endif %}
+{%- if blog.sso.enabled %}
+      - file: sso-gate-php
 {%- endif %}
       - user: php-fpm-user-{{ blog.pool }}
 
@@ -166,6 +176,9 @@ wordpress-nginx-site:
     - require:
       - pkg: wordpress-packages
       - file: nginx-default-site
+{%- if blog.sso.enabled %}
+      - sls: sso-gate
+{%- endif %}
     - watch_in:
       - service: nginx-service
 

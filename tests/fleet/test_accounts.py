@@ -61,6 +61,13 @@ class Portal:
             f"userPassword: {password}\n"
         )
 
+    def join(self, uid, group, change="add"):
+        """Put somebody into a group, or take out of it (``delete``), as root does."""
+        self.change(
+            f"dn: cn={group},ou=groups,{self.base}\nchangetype: modify\n"
+            f"{change}: member\nmember: {self.dn(uid)}\n"
+        )
+
     def remove(self, uid):
         self.shell(
             "ldapmodify -Q -Y EXTERNAL -H ldapi:///", f"dn: {self.dn(uid)}\nchangetype: delete\n"

@@ -127,8 +127,8 @@ class EagerGate:
 
     made, port = "/run/sso-gate-eager", 4197
 
-    def __init__(self, portal, host):
-        self.portal, self.host, self.site = portal, host, f"docs.{portal.domain}"
+    def __init__(self, portal, host, site="docs"):
+        self.portal, self.host, self.site = portal, host, f"{site}.{portal.domain}"
         self.cookies = {}
 
     def __enter__(self):
@@ -371,6 +371,24 @@ def test_signing_out_ends_all_wherever_it_is_done(portal, apps, guest):
         here.browser.cookies.update(kept)
         assert here.me() is None and here.who()[0] is None and not here.inside
         assert here.open(PROFILE).url.startswith(f"{portal.url}oauth2/authorize?")
+
+
+def test_who_is_locked_or_regrouped_is_signed_out(portal, blog, guest):
+    for change in ("person_lock test-guest", "group_set test-guest blog-editors member=False"):
+        here = Guest(portal)
+        here.sign_in(*guest("test-guest", "blog-editors"))
+        with EagerGate(portal, blog.host, "blog") as gate:
+            gate.enter(here)
+            here.browser.cookies.set(
+                "sso_session", gate.cookies["sso_session"], domain=f"blog.{portal.domain}"
+            )
+            assert gate.knows() and here.roles() == ["editor"]
+            done = portal.shell(f"salt-call --retcode-passthrough site_directory.{change}")
+            assert done.returncode == 0, done.stdout
+            wait_for(
+                lambda gate=gate: not gate.knows(), 20, "the gate asks, and forgets who it was"
+            )
+        assert here.me() is None
 
 
 def test_nobody_becomes_the_break_glass_account(portal, blog, guest):

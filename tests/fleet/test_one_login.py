@@ -457,7 +457,7 @@ def test_the_break_glass_account_gets_in_by_its_door(portal, blog):
     assert here.roles() == ["administrator"]
     # Seen by nobody else, and out again.
     assert here.open("/").headers["X-Cache"] == "PASS"
-    out = re.search(r'href="([^"]+action=logout[^"]+)"', page.text)[1].replace("&amp;", "&")
+    out = re.search(r"href=['\"]([^'\"]+action=logout[^'\"]+)", page.text)[1].replace("&amp;", "&")
     assert here.browser.get(out, timeout=60).url == f"{here.blog}/"
     assert here.me() is None
 
@@ -557,6 +557,7 @@ def test_who_reads_and_comments_at_the_blog(portal, blog, guest, visitor):
         visitor.page.locator("#comment").fill(f"A comment {word}")
         visitor.page.locator("#commentform [type=submit]").click()
         visitor.page.get_by_text(f"A comment {word}").wait_for()
+        assert "awaiting moderation" in visitor.page.content()
         visitor.shot("commented")
         visitor.open("blog", PROFILE)
         assert not visitor.page.locator("#email").is_visible()

@@ -6,6 +6,8 @@
 defined( 'ABSPATH' ) || exit;
 
 foreach ( SITE_SETTINGS['options'] as $site_option => $site_value ) {
+	// As the database would: WordPress compares some of them by === '1'.
+	$site_value = is_int( $site_value ) ? (string) $site_value : $site_value;
 	add_filter( "pre_option_$site_option", static fn () => $site_value );
 	add_filter( "pre_update_option_$site_option", static fn ( $new, $old ) => $old, 10, 2 );
 }

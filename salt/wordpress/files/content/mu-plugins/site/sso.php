@@ -39,6 +39,7 @@ class Site_Sso {
 		remove_filter( 'authenticate', 'wp_authenticate_email_password', 20 );
 		add_filter( 'authenticate', [ self::class, 'authenticate' ], 1000 );
 		add_action( 'login_init', [ self::class, 'login_page' ] );
+		add_filter( 'login_message', static fn ( $said ) => $said . '<p class="message">For the one account that has a password here. All others <a href="/sso/login?to=/">sign in at the accounts site</a>.</p>' );
 		add_filter( 'admin_email_check_interval', '__return_zero' );
 
 		add_filter( 'login_url', static fn ( $url, $to ) => home_url( '/sso/login?to=' . self::path( $to ) ), 10, 2 );

@@ -1,7 +1,9 @@
 # What every host of every level has. No secrets here.
 {%- import_yaml "sites.yaml" as sites %}
+{%- import_yaml "static-sites.yaml" as static_sites %}
 registry: {{ salt["site_hosts.registry"]() | json }}
 sites: {{ sites | json }}
+static-sites: {{ static_sites | json }}
 
 nftables:
   # Where people come from who may use what the registry opens to `operators`.
@@ -14,6 +16,10 @@ monit:
     mail-queue:
       command: /usr/local/lib/saltworks/mail-queue-check --age 900 --bounces 5 --minutes 30
       every: 30
+    # A certificate of this host's that ends within a month; asked once an hour.
+    certificates:
+      command: /usr/local/lib/saltworks/certificates-check 30 /etc/ssl/site
+      every: 360
 
 # A network of caches of somebody else in front of the frontends. A level that has
 # one says so in pillar/level/<level>.sls:

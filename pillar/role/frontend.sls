@@ -5,6 +5,7 @@
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
 {%- import_yaml "sites.yaml" as sites %}
 {%- import_yaml "redirects.yaml" as redirects %}
+{%- import_yaml "domains.yaml" as domains %}
 nginx:
   tls: true
   # A page of the wiki is ten requests; a building full of people shares an address.
@@ -27,6 +28,9 @@ nginx:
         port: 6081
         read_timeout: {{ site.get("read_timeout", 60) }}
 {%- endfor %}
+
+domains:
+  table: {{ domains.get(level, {}) | json }}
 
 varnish:
   purge_roles: [app, blog, salt]

@@ -102,4 +102,29 @@ ca-{{ host.name }}-authority:
     - require:
       - x509: ca-certificate
       - file: ca-{{ host.name }}-folder
+{%-   if "frontend" in salt["site_hosts.parse"](host.id).roles %}
+{%-     set held = ca.tree ~ "/hosts/" ~ host.id ~ "/domains/secrets" %}
+
+ca-{{ host.name }}-domains-folder:
+  file.directory:
+    - name: {{ held }}
+    - user: root
+    - group: root
+    - mode: "0700"
+    - makedirs: True
+    - require:
+      - file: ca-hosts
+
+ca-{{ host.name }}-domains:
+  site_domains.certificates_made:
+    - name: {{ held }}
+    - domains: {{ ca.domains | json }}
+    - authority: {{ ca.folder }}
+    - organisation: Saltworks {{ pillar["site"]["level"] }}
+    - days_valid: {{ ca.host_days_valid }}
+    - days_remaining: {{ ca.host_days_remaining }}
+    - require:
+      - x509: ca-certificate
+      - file: ca-{{ host.name }}-domains-folder
+{%-   endif %}
 {%- endfor %}

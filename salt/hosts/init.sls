@@ -7,7 +7,7 @@ hosts-file:
         "hosts": salt["site_hosts.everyone"](),
         "frontends": salt["site_hosts.peers"]("frontend", minimum=0),
         "domain": pillar["site"]["domain"],
-        "sites": ["www"] + (pillar["sites"].keys() | list),
+        "sites": pillar["static-sites"].keys() | list + (pillar["sites"].keys() | list),
       } | json }}
     - user: root
     - group: root

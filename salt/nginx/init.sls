@@ -110,7 +110,7 @@ nginx-default-site:
       - file: nginx-site-pages
 
 # Old addresses: each host has a file, be it empty, which its site includes.
-{%- for host in (["", "www"] + nginx.sites.values() | map(attribute="host") | list) if nginx.sites %}
+{%- for host in ([""] + nginx.sites.values() | map(attribute="host") | list) if nginx.sites %}
 
 nginx-redirects-{{ host or "domain" }}:
   file.managed:

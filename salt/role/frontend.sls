@@ -7,3 +7,4 @@ include:
   - haproxy
   - nginx
   - www
+  - domains

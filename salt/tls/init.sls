@@ -86,3 +86,15 @@ tls-trust:
     - require:
       - file: tls-authority
       - file: tls-authority-for-the-system
+
+# monit runs it (pillar/common.sls).
+tls-check:
+  file.managed:
+    - name: /usr/local/lib/saltworks/certificates-check
+    - source: salt://tls/files/certificates-check
+    - makedirs: True
+    - user: root
+    - group: root
+    - mode: "0755"
+    - require:
+      - pkg: tls-packages

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tools import compiler, secrets
-from tools.inventory import SITE_HOSTS, is_sandbox
+from tools.inventory import SITE_HOSTS, is_sandbox, load_module
 
 PEOPLE = {"site", "network", "operators", "any"}
 
@@ -273,6 +273,66 @@ def shared_ports(registry):
                         f"pillar/registry.yaml: role {name}: {service} and {seen[key]} listen on "
                         f"port {key[0]}/{key[1]}. Cure: give one another port"
                     )
+    return problems
+
+
+# -- sites and domains ---------------------------------------------------------
+
+
+def wrong_sites(static, sites, tree):
+    """Static sites without files, files of none, and names that two sites have."""
+    folders = Path(tree) / "salt/www/sites"
+    problems = [
+        f"pillar/static-sites.yaml: {name} stands in pillar/sites.yaml, too. Cure: another name"
+        for name in sorted(set(static) & set(sites))
+    ]
+    there = {path.name for path in folders.iterdir()}
+    for name in sorted(set(static) - there):
+        problems.append(
+            f"pillar/static-sites.yaml: {name} has no files. "
+            f"Cure: salt/www/sites/{name}/index.html.j2"
+        )
+    for name in sorted(there - set(static)):
+        problems.append(
+            f"salt/www/sites/{name}: no static site has it. Cure: an entry in "
+            "pillar/static-sites.yaml, or remove it"
+        )
+    return problems
+
+
+def wrong_domains(table, text, own, host_domain, static, sites, redirects):
+    """
+    Further domains of all levels: what site_domains says of each, and names twice.
+
+    table, text
+        pillar/domains.yaml, as data and as it is written.
+
+    own
+        ``{level: its public domain}``.
+
+    host_domain
+        What the ids of hosts end with.
+    """
+    where = "pillar/domains.yaml"
+    count = Counter(re.findall(r"^  ([^\s#:]+):", text, flags=re.MULTILINE))
+    problems = [
+        f"{where}: {name} stands there {number} times. Cure: remove one"
+        for name, number in sorted(count.items())
+        if number > 1
+    ]
+    for level, domains in table.items():
+        if level not in own:
+            problems.append(
+                f"{where}: no such level '{level}'. Cure: write pillar/level/{level}.sls"
+            )
+            continue
+        others = [domain for other, domain in own.items() if other != level]
+        problems += [
+            f"{where}: {level}: {sentence}. Cure: correct it; docs/runbooks/add-domain.md"
+            for sentence in load_module("site_domains").problems(
+                domains or {}, own[level], [*others, host_domain], static, sites, redirects
+            )
+        ]
     return problems
 
 

@@ -81,6 +81,24 @@ def test_levels_have_domains_of_their_own(compiled):
     assert len(set(domains)) == len(domains), f"pillar/level/: one domain twice in {domains}"
 
 
+def test_static_sites(tree):
+    sites, static = (rules.load(tree / f"pillar/{name}.yaml") for name in ("sites", "static-sites"))
+    none(rules.wrong_sites(static, sites, tree))
+
+
+def test_further_domains(compiled, tree, registry):
+    own = {
+        level: next(iter(hosts.values()))["pillar"]["site"]["domain"]
+        for level, hosts in compiled.items()
+    }
+    path = tree / "pillar/domains.yaml"
+    data = [
+        rules.load(tree / f"pillar/{name}.yaml") for name in ("static-sites", "sites", "redirects")
+    ]
+    text = path.read_text(encoding="utf-8")
+    none(rules.wrong_domains(rules.load(path), text, own, registry["domain"], *data))
+
+
 def test_secrets_of_the_levels(tree):
     none(rules.wrong_secrets(tree))
 

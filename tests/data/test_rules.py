@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import yaml
 
 from tests.data import rules
 from tests.support.offline import SMALL_TREE, none
@@ -122,6 +123,76 @@ def test_a_port_twice_is_refused():
         rules.shared_ports(changed(REGISTRY, "roles", "memo", "services", to=services)),
         "port 22/tcp",
     )
+
+
+# -- sites and domains ---------------------------------------------------------
+
+DOMAINS = {"sandbox": {"old.test": {"to": "docs/"}, "t.test": {"site": "www"}}, "staging": None}
+OWN = {"sandbox": "webplatform.test", "staging": "webplatformstaging.org"}
+
+
+def domain_problems(table):
+    text = yaml.safe_dump(table)
+    return rules.wrong_domains(table, text, OWN, "wpd.internal", ["www"], ["docs"], {})
+
+
+def test_good_domains_pass():
+    none(domain_problems(DOMAINS))
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "message"),
+    [
+        (("qa",), {}, "no such level 'qa'"),
+        (("staging",), {"old.test": {"site": "www"}}, "old.test stands there 2 times"),
+        (
+            ("staging",),
+            {"docs.webplatform.test": {"site": "www"}},
+            "belongs to webplatform.test, which is not of this level",
+        ),
+        (("sandbox", "db1.wpd.internal"), {"to": "docs/"}, "belongs to wpd.internal"),
+        (("sandbox", "x.test"), {"to": "https://old.test/"}, "which leads on"),
+    ],
+)
+def test_wrong_domains_are_refused(path, to, message):
+    refused(domain_problems(changed(DOMAINS, *path, to=to)), message)
+
+
+def test_a_domain_twice_in_a_level_is_refused():
+    text = "sandbox:\n  old.test: {to: docs/}\n  old.test: {site: www}\n"
+    found = rules.wrong_domains(
+        yaml.safe_load(text), text, OWN, "wpd.internal", ["www"], ["docs"], {}
+    )
+    refused(found, "old.test stands there 2 times")
+
+
+@pytest.mark.parametrize(
+    ("entry", "well"),
+    [
+        ({"site": "www"}, True),
+        ({"to": "docs/wiki", "path": False, "status": 307}, True),
+        ({"to": "https://elsewhere.example/"}, True),
+        ({}, False),
+        ({"site": "www", "to": "docs/"}, False),
+        ({"to": "docs/", "status": 200}, False),
+        ({"to": "docs/$host"}, False),
+        ({"site": "www", "path": True}, False),
+    ],
+)
+def test_the_schema_of_domains(tree, entry, well):
+    found = rules.schemas(tree)
+    pillar = {"domains": {"table": {"old.test": entry}}}
+    assert (rules.invalid(pillar, "frontend1", found, complete=True) == []) is well
+    wrong = {"domains": {"table": {"Old.test": {"site": "www"}}}}
+    assert rules.invalid(wrong, "frontend1", found)
+
+
+def test_static_sites_and_their_folders_belong_together(tmp_path):
+    (tmp_path / "salt/www/sites/www").mkdir(parents=True)
+    none(rules.wrong_sites(["www"], ["docs"], tmp_path))
+    refused(rules.wrong_sites(["www", "new"], ["docs"], tmp_path), "new has no files")
+    refused(rules.wrong_sites([], ["docs"], tmp_path), "no static site has it")
+    refused(rules.wrong_sites(["www"], ["www"], tmp_path), "stands in pillar/sites.yaml, too")
 
 
 # -- schemas -------------------------------------------------------------------

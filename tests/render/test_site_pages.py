@@ -181,7 +181,7 @@ def test_text_can_be_read_in_light_and_in_dark():
 def test_the_start_page_leads_to_sites_that_there_are(compiled):
     for level, hosts in compiled.items():
         for host, result in hosts.items():
-            file = result["files"].get("/usr/local/share/www/index.html")
+            file = result["files"].get("/usr/local/share/www/www/index.html")
             if not file:
                 continue
             domain = result["pillar"]["site"]["domain"]
@@ -189,7 +189,7 @@ def test_the_start_page_leads_to_sites_that_there_are(compiled):
                 name
                 for name, site in result["pillar"]["sites"].items()
                 if any(re.match(rf"{site['role']}[\d.-]", id_) for id_ in hosts)
-            }
+            } | set(result["pillar"]["static-sites"])
             page = Page(file["text"])
             known = {f"https://{site}.{domain}/" for site in sites}
             assert {link for link in page.links if link.startswith("https:")} <= known, host

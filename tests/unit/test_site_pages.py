@@ -4,6 +4,7 @@
 def test_urls_come_from_the_registry_and_the_domain(load):
     pillar = {
         "site": {"domain": "webplatform.test"},
+        "static-sites": {"www": {"title": "Start page"}, "compat": {"title": "Compatibility"}},
         "registry": {
             "roles": {
                 "app": {
@@ -16,13 +17,13 @@ def test_urls_come_from_the_registry_and_the_domain(load):
                         }
                     ]
                 },
-                "www": {"pages": [{"name": "home"}]},
+                "frontend": {"pages": [{"name": "home"}, {"name": "start", "host": "www"}]},
                 "blog": {"pages": [{"name": "blog", "host": "blog"}]},
                 "db": {},
             }
         },
     }
-    there = {"app": [{"id": "app1"}], "www": [{"id": "www1"}], "blog": []}
+    there = {"app": [{"id": "app1"}], "frontend": [{"id": "frontend1"}], "blog": []}
 
     def peers(role, minimum):
         assert minimum == 0
@@ -37,4 +38,14 @@ def test_urls_come_from_the_registry_and_the_domain(load):
             "secret": "wiki-admin",
         },
         {"name": "home", "url": "https://webplatform.test/", "login": None, "secret": None},
+        {"name": "start", "url": "https://www.webplatform.test/", "login": None, "secret": None},
+        {
+            "name": "Compatibility",
+            "url": "https://compat.webplatform.test/",
+            "login": None,
+            "secret": None,
+        },
     ]
+    # Without a frontend nobody serves them.
+    there["frontend"] = []
+    assert [page["name"] for page in module.listed()] == ["wiki"]

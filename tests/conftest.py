@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 
 import pytest
+import yaml
 
 from tests.support.browser import Chromium, Visitor
 from tests.support.hosts import LEVEL, Fleet
@@ -86,6 +87,7 @@ def chromium(fleet, tmp_path_factory):
         fleet.address(frontend.name),
         frontend.file("/etc/ssl/site/ca.crt").content_string,
         tmp_path_factory.mktemp("chromium"),
+        yaml.safe_load((TREE / "pillar/domains.yaml").read_text("utf-8")).get(LEVEL) or (),
     )
     yield program
     program.close()

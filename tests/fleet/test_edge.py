@@ -15,6 +15,7 @@ from tools.inventory import TREE
 
 REDIRECTS = yaml.safe_load((TREE / "pillar/redirects.yaml").read_text("utf-8"))
 SITES = yaml.safe_load((TREE / "pillar/sites.yaml").read_text("utf-8"))
+STATIC = yaml.safe_load((TREE / "pillar/static-sites.yaml").read_text("utf-8"))
 TITLE = "Fleet_test_of_the_edge"
 FORGED = "192.0.2.66"
 
@@ -224,7 +225,7 @@ def test_tls_is_of_today(fleet, edge, host):
 def test_browsers_are_bound_to_https_as_the_level_says(fleet, edge, host):
     said = json.loads(host.check_output("salt-call --out=json pillar.get nginx:hsts_max_age 0"))
     wanted = f"max-age={said['local']}" if said["local"] else None
-    for name in ("www", *SITES):
+    for name in (*STATIC, *SITES):
         answer = edge.ask(host.name, name, "/")
         assert answer.headers.get("strict-transport-security") == wanted, name
 

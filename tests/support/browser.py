@@ -1,10 +1,10 @@
 """
 A real browser for tests on hosts: Debian's Chromium, headless, driven by Playwright.
 
-It knows the public names of one level and no other name at all: they lead to a
-frontend of the inventory, and everything else does not resolve. It trusts the
-level's authority and checks every certificate. Each visitor begins with an empty
-profile.
+It knows the public names of one level, its further domains among them, and no other
+name at all: they lead to a frontend of the inventory, and everything else does not
+resolve. It trusts the level's authority and checks every certificate. Each visitor
+begins with an empty profile.
 """
 
 import contextlib
@@ -52,10 +52,13 @@ class Chromium:
 
     folder
         An empty folder for what the program keeps while it runs.
+
+    further
+        Domains that lead to ``address``, too.
     """
 
-    def __init__(self, domain, address, authority, folder):
-        self.domain, self.address = domain, address
+    def __init__(self, domain, address, authority, folder, further=()):
+        self.domain, self.address, self.further = domain, address, further
         self._folder = Path(folder)
         self._trust(authority)
         self._after = contextlib.ExitStack()
@@ -78,7 +81,8 @@ class Chromium:
             )
 
     def _rules(self):
-        ours = [f"MAP {name} {self.address}" for name in (self.domain, f"*.{self.domain}")]
+        names = (self.domain, f"*.{self.domain}", *self.further)
+        ours = [f"MAP {name} {self.address}" for name in names]
         return ",".join([*ours, "MAP * ~NOTFOUND"])
 
     def start(self):

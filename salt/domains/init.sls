@@ -2,6 +2,7 @@
 {%- import_yaml "nginx/defaults.yaml" as nginx_defaults %}
 {%- set domains = salt["slsutil.merge"](defaults, pillar.get("domains", {})) %}
 {%- set nginx = salt["slsutil.merge"](nginx_defaults, pillar.get("nginx", {})) %}
+{%- set folder = "/etc/ssl/site/domains" %}
 {%- set rows = salt["site_domains.rows"](
       domains.table, pillar["site"]["domain"], pillar["static-sites"].keys() | list,
       pillar["sites"].keys() | list, nginx.redirects) %}
@@ -13,7 +14,7 @@ include:
 
 domains-folder:
   file.directory:
-    - name: {{ domains.folder }}
+    - name: {{ folder }}
     - user: root
     - group: www-data
     - mode: "0750"
@@ -24,7 +25,7 @@ domains-folder:
 # A domain without a certificate fails this, and hurts no other: nothing requires it.
 domains-certificates:
   site_domains.certificates_held:
-    - name: {{ domains.folder }}
+    - name: {{ folder }}
     - domains: {{ rows | map(attribute="name") | list | json }}
     - group: www-data
     - require:
@@ -37,7 +38,7 @@ domains-nginx-site:
     - source: salt://domains/templates/nginx-site.conf.j2
     - template: jinja
     - context: {{ {
-        "rows": rows, "folder": domains.folder, "ipv6": nginx.ipv6,
+        "rows": rows, "folder": folder, "ipv6": nginx.ipv6,
       } | json }}
     - user: root
     - group: root

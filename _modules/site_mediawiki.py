@@ -7,6 +7,7 @@ The database itself remembers what was last done to it, in MediaWiki's own table
 """
 
 import contextlib
+import copy
 import json
 import re
 import ssl
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
+from salt.utils import dictupdate
 
 try:
     import pymysql
@@ -69,6 +71,50 @@ def php(value):
         pairs = (f"{php(key)} => {php(item)}" for key, item in value.items())
         return "[ " + ", ".join(pairs) + " ]" if value else "[]"
     raise CommandExecutionError(f"no PHP literal for a {type(value).__name__}")
+
+
+def wikis(settings, domain):
+    """
+    The wikis of a host: what all have in common, and what each says for itself. Pure.
+
+    settings
+        The pillar key ``mediawiki`` with its defaults; ``wikis`` is the table.
+
+    domain
+        The site's public domain.
+
+    Returns a list of settings sorted by name, without the secrets, with ``site``
+    (its name), ``domain_name`` (``docs.example.org``) and ``server`` (``https://…``).
+
+    Raises CommandExecutionError where there is none, or two would share a pool, a
+    database, an account of the database or an index of the search.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mediawiki.wikis '{wikis: {docs: {…}}}' example.org
+    """
+    common = {key: value for key, value in settings.items() if key not in ("wikis", "secrets")}
+    found, owners = [], {}
+    for site, own in sorted(settings["wikis"].items()):
+        name = f"{site}.{domain}"
+        wiki = dictupdate.update(copy.deepcopy(common), copy.deepcopy(own), merge_lists=False)
+        found.append(wiki | {"site": site, "domain_name": name, "server": f"https://{name}"})
+        alone = [("pool", wiki["pool"]), ("database", wiki["database"]["name"])]
+        alone += [("database account", wiki["database"][key]) for key in ("user", "admin")]
+        if wiki["search"]["peers"]:
+            alone.append(("search index", wiki["search"]["index"]))
+        for what in alone:
+            if what in owners:
+                raise CommandExecutionError(
+                    f"mediawiki: the wikis {owners[what]} and {site} have the same {what[0]} "
+                    f"'{what[1]}'. Remedy: give each one of its own in pillar mediawiki:wikis"
+                )
+            owners[what] = site
+    if not found:
+        raise CommandExecutionError("mediawiki: no wiki in pillar mediawiki:wikis")
+    return found
 
 
 def version(code=CODE):
@@ -130,7 +176,8 @@ def needed(holds, code_version, extensions):
     if "updatelog" not in holds["tables"]:
         raise CommandExecutionError(
             f"the database holds {len(holds['tables'])} tables that are not MediaWiki's "
-            "(there is no updatelog). Remedy: point mediawiki:database:name at an empty database"
+            "(there is no updatelog). Remedy: point the wiki's database:name in "
+            "pillar mediawiki:wikis at an empty database"
         )
     record = holds["record"]
     if record is None:
@@ -209,7 +256,7 @@ def holds(database, wait=0):
     .. code-block:: bash
 
         salt-call site_mediawiki.holds '{host: 127.0.0.1, port: 3306, name: wiki, \
-            user: wiki_admin, password_file: /etc/mediawiki/secrets/database_admin, \
+            user: wiki_admin, password_file: /etc/mediawiki/secrets/docs.database_admin, \
             ca: /etc/ssl/site/ca.crt}'
     """
     connection = _connect(database, wait)
@@ -221,6 +268,7 @@ def holds(database, wait=0):
 
 
 def bring(
+    wiki,
     name,
     server,
     language,
@@ -238,8 +286,11 @@ def bring(
     database; the later one asks again and finds nothing left to do. The lock
     ends with the connection, so a host that dies leaves none behind.
 
+    wiki
+        Which wiki of pillar ``mediawiki:wikis`` it is.
+
     name, server, language
-        Name of the wiki, its ``https://…`` without a path, and its language.
+        Its title, its ``https://…`` without a path, and its language.
 
     extensions, skins
         Names of what is switched on.
@@ -263,7 +314,7 @@ def bring(
     connection = _connect(database, 0)
     try:
         with connection.cursor() as cursor:
-            _lock(cursor, lock_wait)
+            _lock(cursor, database["name"], lock_wait)
             found = _holds(cursor)
             task = needed(found, code_version, extensions)
             if task is None:
@@ -278,7 +329,7 @@ def bring(
             # After an installation, too: this makes the extensions' tables, with the
             # wiki's own settings and all messages loaded.
             with _kept_alive(connection):
-                _run(["update", "--quick"], "update")
+                _run(["update", f"--wiki={wiki}", "--quick"], "update")
             _replicable(cursor)
             # The union: a host whose pillar is not up to date yet must not bring
             # back an update that was done.
@@ -293,11 +344,11 @@ def bring(
         connection.close()
 
 
-def _lock(cursor, lock_wait):
+def _lock(cursor, name, lock_wait):
     """Take the lock; short waits, so that the connection is never silent for long."""
     until = time.monotonic() + lock_wait
     while True:
-        cursor.execute("SELECT GET_LOCK(%s, %s)", (LOCK, SILENT_AT_MOST))
+        cursor.execute("SELECT GET_LOCK(%s, %s)", (f"{LOCK}-{name}", SILENT_AT_MOST))
         if cursor.fetchone()[0] == 1:
             return
         if time.monotonic() >= until:

@@ -18,7 +18,7 @@ WIKI = [
 BLOG = ["/usr/local/sbin/wordpress-search-index"]
 
 
-def index_wiki(index, since=None, timeout=7200):
+def index_wiki(index, since=None, timeout=7200, wiki="docs"):
     """
     Write the wiki's pages into an index.
 
@@ -32,6 +32,9 @@ def index_wiki(index, since=None, timeout=7200):
     timeout
         Seconds it may take.
 
+    wiki
+        Which one of pillar ``mediawiki:wikis``.
+
     Returns ``{"index": str, "written": int, "left_out": int}``; left out are
     redirects, and with ``since`` what was removed.
 
@@ -43,7 +46,7 @@ def index_wiki(index, since=None, timeout=7200):
 
         salt-call site_search.index_wiki wiki-v2
     """
-    return _index(WIKI, index, since, timeout)
+    return _index([*WIKI, f"--wiki={wiki}"], index, since, timeout)
 
 
 def index_blog(index, since=None, timeout=7200):

@@ -9,6 +9,7 @@ from salt.exceptions import CommandExecutionError
 
 def database_current(
     name,
+    wiki,
     server,
     language,
     extensions,
@@ -26,7 +27,10 @@ def database_current(
     up to date; any other is left alone. Hosts may do this at the same time.
 
     name
-        Name of the wiki.
+        Title of the wiki.
+
+    wiki
+        Which wiki of pillar ``mediawiki:wikis`` it is.
 
     server
         ``https://…``, without a path.
@@ -77,6 +81,7 @@ def database_current(
             comment = f"MediaWiki {code_version}: the database needs: {task}"
             return dict(ret, result=None, changes=changes, comment=comment)
         done = __salt__["site_mediawiki.bring"](
+            wiki=wiki,
             name=name,
             server=server,
             language=language,

@@ -39,6 +39,9 @@ lemonldap-ng:
     wiki:
       title: Wiki
       site: docs
+    testwiki:
+      title: Test wiki
+      site: test
     blog:
       title: Blog
       site: blog
@@ -53,6 +56,7 @@ lemonldap-ng:
     key: {{ secrets["lemonldap-key"] | json }}
     oidc_key: {{ secrets["lemonldap-oidc-rsa-key"] | json }}
     client-wiki: {{ secrets["oidc-wiki"] | json }}
+    client-testwiki: {{ secrets["oidc-testwiki"] | json }}
     client-blog: {{ secrets["oidc-blog"] | json }}
     client-operators: {{ secrets["oidc-operators"] | json }}
 

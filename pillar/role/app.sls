@@ -3,7 +3,7 @@
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
 
-# --- the wiki -----------------------------------------------------------------
+# --- the wikis ----------------------------------------------------------------
 nginx:
   trusted_proxies:
     roles: [frontend]
@@ -11,6 +11,9 @@ nginx:
 php-fpm:
   pools:
     wiki: {}
+    testwiki:
+      share: 20
+      max_children: 8
     # The search page: small answers, most of the time waiting for the search server.
     search:
       share: 10
@@ -21,7 +24,18 @@ php-fpm:
       slow_after: 5
 
 mediawiki:
-  pool: wiki
+  wikis:
+    docs:
+      name: Web Platform Docs
+      pool: wiki
+      database: {name: wiki, user: wiki, admin: wiki_admin}
+    # For trials: not in the site's search, and never for search engines.
+    test:
+      name: Web Platform Test Wiki
+      pool: testwiki
+      database: {name: testwiki, user: testwiki, admin: testwiki_admin}
+      indexed: false
+      search: {peers: ""}
   sso:
     enabled: true
   search:
@@ -29,13 +43,31 @@ mediawiki:
   cdn:
     roles: [frontend]
   secrets:
-    database: {{ secrets["mariadb-wiki"] | json }}
-    database_admin: {{ secrets["mariadb-wiki-admin"] | json }}
     sessions: {{ secrets["redis-sessions"] | json }}
-    secret_key: {{ secrets["mediawiki-secret-key"] | json }}
-    upgrade_key: {{ secrets["mediawiki-upgrade-key"] | json }}
-    admin: {{ secrets["mediawiki-admin"] | json }}
     search: {{ secrets["opensearch-wiki"] | json }}
+    wikis:
+      docs:
+        database: {{ secrets["mariadb-wiki"] | json }}
+        database_admin: {{ secrets["mariadb-wiki-admin"] | json }}
+        secret_key: {{ secrets["mediawiki-secret-key"] | json }}
+        upgrade_key: {{ secrets["mediawiki-upgrade-key"] | json }}
+        admin: {{ secrets["mediawiki-admin"] | json }}
+      test:
+        database: {{ secrets["mariadb-testwiki"] | json }}
+        database_admin: {{ secrets["mariadb-testwiki-admin"] | json }}
+        secret_key: {{ secrets["mediawiki-testwiki-secret-key"] | json }}
+        upgrade_key: {{ secrets["mediawiki-testwiki-upgrade-key"] | json }}
+        admin: {{ secrets["mediawiki-testwiki-admin"] | json }}
+
+# Each by its own name, pool and database: a page for operators, not for readers.
+monit:
+  programs:
+    wiki-docs:
+      command: /usr/local/lib/saltworks/wiki-check docs
+      every: 6
+    wiki-test:
+      command: /usr/local/lib/saltworks/wiki-check test
+      every: 6
 
 # --- the search of the whole site ----------------------------------------------
 site-search:
@@ -55,11 +87,13 @@ site-search:
 sso-gate:
   sites:
     docs: {client: wiki}
+    test: {client: testwiki}
   secrets:
     passphrase: {{ secrets["sso-gate-wiki"] | json }}
     store: {{ secrets["redis-sessions"] | json }}
     clients:
       wiki: {{ secrets["oidc-wiki"] | json }}
+      testwiki: {{ secrets["oidc-testwiki"] | json }}
 
 # --- the database -----------------------------------------------------------
 haproxy:

@@ -7,6 +7,7 @@ mariadb:
     peers: db
   databases:
     wiki: {}
+    testwiki: {}
     accounts: {}
     blog: {}
   users:
@@ -19,6 +20,14 @@ mariadb:
       secret: wiki-admin
       privileges:
         wiki: [ALL PRIVILEGES]
+    # The same for the test wiki, in its own database alone.
+    testwiki:
+      privileges:
+        testwiki: [SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES]
+    testwiki_admin:
+      secret: testwiki-admin
+      privileges:
+        testwiki: [ALL PRIVILEGES]
     # The sessions of who is signed in. The portal's hosts make its tables.
     accounts:
       privileges:
@@ -36,5 +45,7 @@ mariadb:
     accounts: {{ secrets["mariadb-accounts"] | json }}
     blog: {{ secrets["mariadb-blog"] | json }}
     blog-admin: {{ secrets["mariadb-blog-admin"] | json }}
+    testwiki: {{ secrets["mariadb-testwiki"] | json }}
+    testwiki-admin: {{ secrets["mariadb-testwiki-admin"] | json }}
     wiki: {{ secrets["mariadb-wiki"] | json }}
     wiki-admin: {{ secrets["mariadb-wiki-admin"] | json }}

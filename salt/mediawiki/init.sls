@@ -1,46 +1,50 @@
 {%- import_yaml "mediawiki/defaults.yaml" as defaults %}
-{%- set wiki = salt["slsutil.merge"](defaults, pillar.get("mediawiki", {}), merge_lists=False) %}
-{%- set host = wiki.host ~ "." ~ pillar["site"]["domain"] %}
-{%- set server = "https://" ~ host %}
-{%- set cache_folder = "/var/cache/mediawiki-" ~ wiki.pool %}
-{%- set log_folder = "/var/log/mediawiki-" ~ wiki.pool %}
+{%- set common = salt["slsutil.merge"](defaults, pillar.get("mediawiki", {}), merge_lists=False) %}
+{%- set wikis = salt["site_mediawiki.wikis"](common, pillar["site"]["domain"]) %}
+{%- set secrets = common.secrets %}
+{%- set settings_folder = "/etc/mediawiki/wikis" %}
 {%- set secret_folder = "/etc/mediawiki/secrets" %}
 {%- set own_folder = "/usr/local/share/mediawiki-extensions" %}
-{#- For the templates, without the secrets: those a template takes from pillar
-    itself, so that they are not in the compiled states. #}
-{%- set settings = dict(wiki) %}
-{%- do settings.pop("secrets") %}
 {%- set cdn_servers = [] %}
-{%- for role in wiki.cdn.roles %}
+{%- for role in common.cdn.roles %}
 {%-   for host in salt["site_hosts.peers"](role, minimum=0) %}
-{%-     do cdn_servers.append(host.address ~ ":" ~ wiki.cdn.port) %}
+{%-     do cdn_servers.append(host.address ~ ":" ~ common.cdn.port) %}
 {%-   endfor %}
 {%- endfor %}
 {%- if cdn_servers and pillar.get("cdn", {}).get("enabled") %}
 {%-   do cdn_servers.extend(pillar["cdn"].get("purge", [])) %}
 {%- endif %}
-{%- if wiki.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
-{%-   do raise("mediawiki: its pool '" ~ wiki.pool ~ "' is not in pillar php-fpm:pools") %}
-{%- endif %}
-{%- set search_on = wiki.search.peers != "" and salt["site_hosts.peers"](wiki.search.peers) | length > 0 %}
-{%- if wiki.sso.enabled and wiki.host not in pillar.get("sso-gate", {}).get("sites", {}) %}
-{%-   do raise("mediawiki: sso is enabled, and '" ~ wiki.host ~ "' is not in pillar sso-gate:sites") %}
-{%- endif %}
-{%- for secret in ["database", "database_admin", "sessions", "secret_key", "upgrade_key", "admin"]
-      + (["search"] if search_on else []) %}
-{%-   if not wiki.secrets.get(secret) %}
-{%-     do raise("mediawiki: pillar mediawiki:secrets has no '" ~ secret ~ "'") %}
+{%- set any = {"search": false, "sso": false} %}
+{%- for wiki in wikis %}
+{%-   do wiki.update({
+        "cache_folder": "/var/cache/mediawiki-" ~ wiki.pool,
+        "log_folder": "/var/log/mediawiki-" ~ wiki.pool,
+        "upload_folders": [wiki.uploads.folder ~ "/" ~ wiki.site] if wiki.uploads.enabled else [],
+        "search_on": wiki.search.peers != "" and salt["site_hosts.peers"](wiki.search.peers) | length > 0,
+      }) %}
+{%-   do any.update({"search": any.search or wiki.search_on, "sso": any.sso or wiki.sso.enabled}) %}
+{%-   if wiki.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
+{%-     do raise("mediawiki: the pool '" ~ wiki.pool ~ "' of the wiki " ~ wiki.site ~ " is not in pillar php-fpm:pools") %}
 {%-   endif %}
+{%-   if wiki.sso.enabled and wiki.site not in pillar.get("sso-gate", {}).get("sites", {}) %}
+{%-     do raise("mediawiki: sso is enabled, and '" ~ wiki.site ~ "' is not in pillar sso-gate:sites") %}
+{%-   endif %}
+{%-   for secret in ["database", "database_admin", "secret_key", "upgrade_key", "admin"] if not secrets.get("wikis", {}).get(wiki.site, {}).get(secret) %}
+{%-     do raise("mediawiki: pillar mediawiki:secrets:wikis:" ~ wiki.site ~ " has no '" ~ secret ~ "'") %}
+{%-   endfor %}
+{%- endfor %}
+{%- for secret in ["sessions"] + (["search"] if any.search else []) if not secrets.get(secret) %}
+{%-   do raise("mediawiki: pillar mediawiki:secrets has no '" ~ secret ~ "'") %}
 {%- endfor %}
 
 include:
   - nginx
   - php-fpm
   - tls
-{%- if search_on %}
+{%- if any.search %}
   - site-search.client
 {%- endif %}
-{%- if wiki.sso.enabled %}
+{%- if any.sso %}
   - sso-gate
 {%- endif %}
 
@@ -48,69 +52,13 @@ include:
 # dependency on a web server.
 mediawiki-packages:
   pkg.installed:
-    - pkgs: {{ (["mediawiki"] + wiki.packages + (wiki.thumbnails.packages if wiki.thumbnails.enabled else [])) | json }}
+    - pkgs: {{ (["mediawiki"] + common.packages + (common.thumbnails.packages if common.thumbnails.enabled else [])) | json }}
     - install_recommends: False
     - require:
       - pkg: nginx-packages
       - pkg: php-fpm-packages
     - watch_in:
       - service: php-fpm-service
-
-{%- for name, folder in [("cache", cache_folder), ("log", log_folder)] %}
-
-mediawiki-{{ name }}-folder:
-  file.directory:
-    - name: {{ folder }}
-    - user: {{ wiki.pool }}
-    - group: {{ wiki.pool }}
-    - mode: "0750"
-    - require:
-      - user: php-fpm-user-{{ wiki.pool }}
-    - require_in:
-      - file: mediawiki-settings
-{%- endfor %}
-{%- if wiki.uploads.enabled %}
-
-mediawiki-upload-folder:
-  file.directory:
-    - name: {{ wiki.uploads.folder }}
-    - user: {{ wiki.pool }}
-    - group: {{ wiki.pool }}
-    - mode: "0755"
-    - makedirs: True
-    - require:
-      - user: php-fpm-user-{{ wiki.pool }}
-    - require_in:
-      - file: mediawiki-settings
-{%- endif %}
-
-mediawiki-secret-folder:
-  file.directory:
-    - name: {{ secret_folder }}
-    - user: root
-    - group: root
-    - mode: "0700"
-    - require:
-      - pkg: mediawiki-packages
-
-# Files, so that no password stands in a command line: MediaWiki's installer and
-# the state below read them.
-{%- for secret in ["database_admin", "admin"] %}
-
-mediawiki-secret-{{ secret | replace("_", "-") }}:
-  file.managed:
-    - name: {{ secret_folder }}/{{ secret }}
-    - contents_pillar: mediawiki:secrets:{{ secret }}
-    - contents_newline: False
-    - user: root
-    - group: root
-    - mode: "0600"
-    - show_changes: False
-    - require:
-      - file: mediawiki-secret-folder
-    - require_in:
-      - site_mediawiki: mediawiki-database
-{%- endfor %}
 
 mediawiki-site-files:
   file.recurse:
@@ -133,69 +81,211 @@ mediawiki-own-extensions:
     - file_mode: "0644"
     - clean: True
 
-mediawiki-settings:
+mediawiki-check:
   file.managed:
-    - name: /etc/mediawiki/LocalSettings.php
-    - source: salt://mediawiki/templates/LocalSettings.php.j2
+    - name: /usr/local/lib/saltworks/wiki-check
+    - source: salt://mediawiki/templates/wiki-check.j2
+    - template: jinja
+    - context: {{ {"wikis": wikis} | json }}
+    - user: root
+    - group: root
+    - mode: "0755"
+    - makedirs: True
+    - dir_mode: "0755"
+    - check_cmd: sh -n
+
+{%- for wiki in wikis %}
+{%-   set site = wiki.site %}
+
+{%-   for name in ["cache", "log"] %}
+
+mediawiki-{{ name }}-folder-{{ site }}:
+  file.directory:
+    - name: {{ wiki[name ~ "_folder"] }}
+    - user: {{ wiki.pool }}
+    - group: {{ wiki.pool }}
+    - mode: "0750"
+    - require:
+      - user: php-fpm-user-{{ wiki.pool }}
+    - require_in:
+      - file: mediawiki-settings-{{ site }}
+{%-   endfor %}
+{%-   for folder in wiki.upload_folders %}
+
+mediawiki-upload-folder-{{ site }}:
+  file.directory:
+    - name: {{ folder }}
+    - user: {{ wiki.pool }}
+    - group: {{ wiki.pool }}
+    - mode: "0755"
+    - makedirs: True
+    - require:
+      - user: php-fpm-user-{{ wiki.pool }}
+    - require_in:
+      - file: mediawiki-settings-{{ site }}
+{%-   endfor %}
+
+# Files, so that no password stands in a command line: MediaWiki's installer and
+# the state below read them.
+{%-   for secret in ["database_admin", "admin"] %}
+
+mediawiki-secret-{{ site }}-{{ secret | replace("_", "-") }}:
+  file.managed:
+    - name: {{ secret_folder }}/{{ site }}.{{ secret }}
+    - contents_pillar: mediawiki:secrets:wikis:{{ site }}:{{ secret }}
+    - contents_newline: False
+    - user: root
+    - group: root
+    - mode: "0600"
+    - makedirs: True
+    - dir_mode: "0700"
+    - show_changes: False
+    - require:
+      - pkg: mediawiki-packages
+    - require_in:
+      - file: mediawiki-secret-folder
+      - site_mediawiki: mediawiki-database-{{ site }}
+{%-   endfor %}
+
+mediawiki-settings-{{ site }}:
+  file.managed:
+    - name: {{ settings_folder }}/{{ site }}.php
+    - source: salt://mediawiki/templates/wiki.php.j2
     - template: jinja
     - context: {{ {
-        "wiki": settings, "server": server, "cache_folder": cache_folder,
-        "log_folder": log_folder, "secret_folder": secret_folder, "own_folder": own_folder,
-        "search_on": search_on, "cdn_servers": cdn_servers,
+        "wiki": wiki,
+        "secret_folder": secret_folder, "own_folder": own_folder, "cdn_servers": cdn_servers,
         "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root
     - group: {{ wiki.pool }}
     - mode: "0640"
+    - makedirs: True
+    - dir_mode: "0755"
     - show_changes: False
     - check_cmd: php -l
     - require:
       - pkg: mediawiki-packages
       - file: mediawiki-own-extensions
-{%- if search_on %}
+{%-   if wiki.search_on %}
       - file: site-search-client
       - pkg: site-search-client-packages
-{%- endif %}
+{%-   endif %}
       - user: php-fpm-user-{{ wiki.pool }}
+    - require_in:
+      - file: mediawiki-settings-folder
 
-mediawiki-logrotate:
+mediawiki-logrotate-{{ site }}:
   file.managed:
     - name: /etc/logrotate.d/mediawiki-{{ wiki.pool }}
     - source: salt://mediawiki/templates/logrotate.j2
     - template: jinja
-    - context: {{ {"log_folder": log_folder, "user": wiki.pool} | json }}
+    - context: {{ {"log_folder": wiki.log_folder, "user": wiki.pool} | json }}
     - user: root
     - group: root
     - mode: "0644"
+{%- endfor %}
 
-mediawiki-database:
+# Which wiki a request or a script is for; no secrets.
+mediawiki-settings:
+  file.managed:
+    - name: /etc/mediawiki/LocalSettings.php
+    - source: salt://mediawiki/templates/LocalSettings.php.j2
+    - template: jinja
+    - context: {{ {"wikis": wikis, "folder": settings_folder} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+    - check_cmd: php -l
+    - require:
+      - pkg: mediawiki-packages
+
+{%- for wiki in wikis %}
+{%-   set site = wiki.site %}
+
+mediawiki-database-{{ site }}:
   site_mediawiki.database_current:
     - name: {{ wiki.name | json }}
-    - server: {{ server | json }}
+    - wiki: {{ site }}
+    - server: {{ wiki.server | json }}
     - language: {{ wiki.language | json }}
     - extensions: {{ (wiki.extensions + wiki.own_extensions) | json }}
     - skins: {{ wiki.skins | json }}
     - account: {{ wiki.admin.name | json }}
-    - account_password_file: {{ secret_folder }}/admin
+    - account_password_file: {{ secret_folder }}/{{ site }}.admin
     - database: {{ {
         "host": wiki.database.host, "port": wiki.database.port, "name": wiki.database.name,
-        "user": wiki.database.admin, "password_file": secret_folder ~ "/database_admin",
+        "user": wiki.database.admin, "password_file": secret_folder ~ "/" ~ site ~ ".database_admin",
         "ca": wiki.database.ca,
       } | json }}
     - wait: {{ wiki.database.wait }}
     - lock_wait: {{ wiki.database.lock_wait }}
     - require:
       - sls: tls
+      - file: mediawiki-settings-{{ site }}
       - file: mediawiki-settings
+
+{%-   set runners = {"jobs": "what waits in the job queue"} %}
+{%-   if wiki.search_on %}
+{%-     do runners.update({"search-jobs": "tell the search server what changed"}) %}
+{%-   endif %}
+{%-   for runner, purpose in runners | dictsort %}
+
+mediawiki-{{ runner }}-{{ site }}-unit:
+  file.managed:
+    - name: /etc/systemd/system/mediawiki-{{ runner }}-{{ site }}.service
+    - source: salt://mediawiki/templates/mediawiki-jobs.service.j2
+    - template: jinja
+    - context: {{ {
+        "runner": runner, "purpose": purpose, "wiki": wiki, "own_folder": own_folder,
+        "writes": [wiki.cache_folder, wiki.log_folder] + wiki.upload_folders,
+      } | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+
+mediawiki-{{ runner }}-{{ site }}-unit-reload:
+  cmd.run:
+    - name: systemctl daemon-reload
+    - onchanges:
+      - file: mediawiki-{{ runner }}-{{ site }}-unit
+
+# A runner keeps the settings and the code that it began with.
+mediawiki-{{ runner }}-{{ site }}:
+  service.running:
+    - name: mediawiki-{{ runner }}-{{ site }}
+    - enable: True
+    - require:
+      - cmd: mediawiki-{{ runner }}-{{ site }}-unit-reload
+      - site_mediawiki: mediawiki-database-{{ site }}
+    - watch:
+      - file: mediawiki-{{ runner }}-{{ site }}-unit
+      - file: mediawiki-settings-{{ site }}
+      - file: mediawiki-own-extensions
+{%-     if wiki.search_on %}
+      - file: site-search-client
+{%-     endif %}
+{%-   endfor %}
+{%- endfor %}
+
+# Only what is named above: a wiki that left takes its passwords with it.
+{%- for name, folder, mode in [("settings", settings_folder, "0755"), ("secret", secret_folder, "0700")] %}
+
+mediawiki-{{ name }}-folder:
+  file.directory:
+    - name: {{ folder }}
+    - user: root
+    - group: root
+    - mode: "{{ mode }}"
+    - clean: True
+{%- endfor %}
 
 mediawiki-nginx-site:
   file.managed:
     - name: /etc/nginx/sites-enabled/mediawiki.conf
     - source: salt://mediawiki/templates/nginx-site.conf.j2
     - template: jinja
-    - context: {{ {
-        "wiki": settings, "host": host, "server": server, "ipv6": pillar.get("nginx", {}).get("ipv6", False),
-      } | json }}
+    - context: {{ {"wikis": wikis, "ipv6": pillar.get("nginx", {}).get("ipv6", False)} | json }}
     - user: root
     - group: root
     - mode: "0644"
@@ -204,58 +294,28 @@ mediawiki-nginx-site:
       - pkg: mediawiki-packages
       - file: mediawiki-site-files
       - file: nginx-default-site
-{%- if wiki.sso.enabled %}
+{%- if any.sso %}
       - sls: sso-gate
 {%- endif %}
     - watch_in:
       - service: nginx-service
 
-# The package's own runner works as nginx's user, who cannot read the settings.
-mediawiki-packaged-runner:
+# The package's own runner works as nginx's user, who cannot read the settings; the
+# others are of the time when there was one wiki.
+{%- for runner in ["jobrunner", "jobs", "search-jobs"] %}
+
+mediawiki-former-{{ runner }}:
   service.dead:
-    - name: mediawiki-jobrunner
+    - name: mediawiki-{{ runner }}
     - enable: False
     - require:
       - pkg: mediawiki-packages
+{%-   if runner != "jobrunner" %}
 
-{%- set runners = {"jobs": "what waits in the job queue"} %}
-{%- if search_on %}
-{%-   do runners.update({"search-jobs": "tell the search server what changed"}) %}
-{%- endif %}
-{%- for runner, purpose in runners | dictsort %}
-
-mediawiki-{{ runner }}-unit:
-  file.managed:
+mediawiki-former-{{ runner }}-unit:
+  file.absent:
     - name: /etc/systemd/system/mediawiki-{{ runner }}.service
-    - source: salt://mediawiki/templates/mediawiki-jobs.service.j2
-    - template: jinja
-    - context: {{ {
-        "runner": runner, "purpose": purpose, "wiki": settings, "own_folder": own_folder,
-        "writes": [cache_folder, log_folder] + ([wiki.uploads.folder] if wiki.uploads.enabled else []),
-      } | json }}
-    - user: root
-    - group: root
-    - mode: "0644"
-
-mediawiki-{{ runner }}-unit-reload:
-  cmd.run:
-    - name: systemctl daemon-reload
-    - onchanges:
-      - file: mediawiki-{{ runner }}-unit
-
-# A runner keeps the settings and the code that it began with.
-mediawiki-{{ runner }}:
-  service.running:
-    - name: mediawiki-{{ runner }}
-    - enable: True
     - require:
-      - cmd: mediawiki-{{ runner }}-unit-reload
-      - site_mediawiki: mediawiki-database
-    - watch:
-      - file: mediawiki-{{ runner }}-unit
-      - file: mediawiki-settings
-      - file: mediawiki-own-extensions
-{%- if search_on %}
-      - file: site-search-client
-{%- endif %}
+      - service: mediawiki-former-{{ runner }}
+{%-   endif %}
 {%- endfor %}

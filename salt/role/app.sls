@@ -1,6 +1,6 @@
-# Role app: the wiki, MediaWiki on php-fpm, and the search page.
+# Role app: the wikis, MediaWiki on php-fpm, and the search page.
 # Owner: apps
-# The brokers come first: the wiki's installation talks to the database.
+# The brokers come first: the wikis' installation talks to the database.
 include:
   - base
   - tls

@@ -8,7 +8,8 @@ import yaml
 
 from tests.unit.conftest import ROOT, load_module
 
-PHP = load_module("_modules/site_mediawiki.py").php
+WIKI = load_module("_modules/site_mediawiki.py")
+PHP = WIKI.php
 SECRET = "sandbox-only-not-a-secret-at-all"
 JINJA = jinja2.Environment(  # noqa: S701 - no page, and Salt does not escape either
     loader=jinja2.FileSystemLoader(ROOT / "salt"),
@@ -29,20 +30,23 @@ def changed(component, changes):
     return settings
 
 
-def wiki(template="LocalSettings.php.j2", **changes):
-    names = ["database", "database_admin", "sessions", "secret_key", "upgrade_key", "admin"]
+def wiki(template="wiki.php.j2", site="docs", **changes):
+    settings = changed("mediawiki", {key.replace("__", ":"): changes[key] for key in changes})
+    database = {"name": site, "user": site, "admin": f"{site}_admin"}
+    settings["wikis"] = {site: {"name": site, "pool": site, "database": database}}
+    (made,) = WIKI.wikis(settings, "webplatform.test")
+    made |= {"search_on": False, "cache_folder": "/var/cache/x", "log_folder": "/var/log/x"}
+    names = ["database", "database_admin", "secret_key", "upgrade_key", "admin"]
+    secrets = {"sessions": SECRET, "wikis": {site: dict.fromkeys(names, SECRET)}}
     return JINJA.get_template(f"mediawiki/templates/{template}").render(
-        wiki=changed("mediawiki", {key.replace("__", ":"): changes[key] for key in changes}),
+        wiki=made,
+        wikis=[made],
         salt={"site_mediawiki.php": PHP},
-        pillar={"mediawiki": {"secrets": dict.fromkeys(names, SECRET)}},
-        server="https://docs.webplatform.test",
-        host="docs.webplatform.test",
+        pillar={"mediawiki": {"secrets": secrets}},
         ipv6=False,
-        cache_folder="/var/cache/mediawiki-wiki",
-        log_folder="/var/log/mediawiki-wiki",
+        folder="/etc/mediawiki/wikis",
         secret_folder="/etc/mediawiki/secrets",
         own_folder="/usr/local/share/mediawiki-site",
-        search_on=False,
         cdn_servers=[],
         accounts="https://accounts.webplatform.test",
     )
@@ -77,8 +81,9 @@ def test_uploads_of_the_wiki_are_off():
 def test_uploads_of_the_wiki_are_on():
     on = wiki(uploads__enabled=True)
     assert "$wgEnableUploads = true;" in on
-    assert "$wgUploadDirectory = '/srv/mediawiki/images';" in on
+    assert "$wgUploadDirectory = '/srv/mediawiki/images/docs';" in on
     site = wiki("nginx-site.conf.j2", uploads__enabled=True)
+    assert "alias /srv/mediawiki/images/docs/;" in site
     assert "location /w/images/" in site and "|thumb" in site
     assert "nosniff" in site
 
@@ -111,6 +116,17 @@ def test_search_engines_and_the_wiki(indexed, seen):
     site = wiki("nginx-site.conf.j2", indexed=indexed)
     assert ('X-Robots-Tag "noindex, nofollow"' in site) is seen
     assert ("Disallow: /\\n" in site) is seen
+
+
+def test_each_wiki_has_its_own_name_database_and_cache():
+    for site in ("docs", "test"):
+        text = wiki(site=site)
+        assert f"$wgServer = 'https://{site}.webplatform.test';" in text
+        assert f"$wgDBname = '{site}';" in text and "$wgCachePrefix = $wgDBname;" in text
+        assert f"server_name {site}.webplatform.test;" in wiki("nginx-site.conf.j2", site=site)
+        chosen = wiki("LocalSettings.php.j2", site=site)
+        assert f"'{site}' => '{site}.webplatform.test'," in chosen
+        assert SECRET not in chosen
 
 
 # -- the blog ------------------------------------------------------------------

@@ -110,6 +110,7 @@ def php_runs(module):
 
 def bring(module, settings, **other):
     given = {
+        "wiki": "docs",
         "name": "Docs",
         "server": "https://docs.example.org",
         "language": "en",
@@ -164,6 +165,73 @@ def test_php(module, value, literal):
 def test_php_refuses_what_it_does_not_know(module):
     with pytest.raises(CommandExecutionError, match="no PHP literal for a set"):
         module.php({1, 2})
+
+
+# -- the family ----------------------------------------------------------------
+
+
+def family(**test):
+    """Pillar with two wikis; what is given is said by the second."""
+    return {
+        "indexed": True,
+        "skins": ["Vector", "Timeless"],
+        "search": {"peers": "elastic", "index": "wiki"},
+        "database": {"host": "127.0.0.1"},
+        "secrets": {"sessions": "not to be handed on"},
+        "wikis": {
+            "test": {
+                "pool": "testwiki",
+                "database": {"name": "testwiki", "user": "testwiki", "admin": "testwiki_admin"},
+                "indexed": False,
+                "skins": ["Vector"],
+                "search": {"peers": ""},
+            }
+            | test,
+            "docs": {
+                "pool": "wiki",
+                "database": {"name": "wiki", "user": "wiki", "admin": "wiki_admin"},
+            },
+        },
+    }
+
+
+def test_wikis_have_what_is_common_and_what_is_their_own(module):
+    given = family()
+    docs, test = module.wikis(given, "example.org")
+    assert (docs["site"], docs["server"]) == ("docs", "https://docs.example.org")
+    assert (test["site"], test["domain_name"]) == ("test", "test.example.org")
+    assert (docs["indexed"], test["indexed"]) == (True, False)
+    assert (docs["skins"], test["skins"]) == (["Vector", "Timeless"], ["Vector"])
+    assert test["search"] == {"peers": "", "index": "wiki"}
+    assert docs["database"]["host"] == test["database"]["host"] == "127.0.0.1"
+    assert not {"secrets", "wikis"} & {*docs, *test}
+    assert given == family()
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        ({"pool": "wiki"}, "pool 'wiki'"),
+        ({"database": {"name": "wiki", "user": "a", "admin": "b"}}, "database 'wiki'"),
+        ({"database": {"name": "a", "user": "wiki", "admin": "b"}}, "account 'wiki'"),
+        ({"database": {"name": "a", "user": "b", "admin": "wiki_admin"}}, "account 'wiki_admin'"),
+        ({"search": {}}, "search index 'wiki'"),
+    ],
+)
+def test_two_wikis_may_not_share(module, shared, said):
+    with pytest.raises(CommandExecutionError, match=f"wikis docs and test have the same .*{said}"):
+        module.wikis(family(**shared), "example.org")
+
+
+def test_an_account_for_all_purposes_is_refused(module):
+    both = {"database": {"name": "a", "user": "one", "admin": "one"}}
+    with pytest.raises(CommandExecutionError, match="test and test have the same"):
+        module.wikis(family(**both), "example.org")
+
+
+def test_a_family_without_a_wiki(module):
+    with pytest.raises(CommandExecutionError, match="no wiki"):
+        module.wikis(family() | {"wikis": {}}, "example.org")
 
 
 # -- version -------------------------------------------------------------------
@@ -277,9 +345,11 @@ def test_install_then_update_then_remember(module, settings, php_runs):
     module.pymysql.connect = lambda **_: database
     assert bring(module, settings) == "install"
     install, update = php_runs.commands
+    locks = [said[1][0] for said in database.said if "GET_LOCK" in said[0]]
+    assert locks == ["saltworks-mediawiki-wiki"]
     assert install[2] == "install" and install[-2:] == ["Docs", "WikiAdmin"]
     assert "--dbssl" in install and "the-password" not in " ".join(install)
-    assert update[2:] == ["update", "--quick"]
+    assert update[2:] == ["update", "--wiki=docs", "--quick"]
     assert "MW_CONFIG_FILE" in php_runs.environments[0]
     assert php_runs.environments[1] == {}
     assert module.BEGUN not in database.tables
@@ -379,6 +449,7 @@ def state(load, settings):
 def current(state, settings):
     return state.database_current(
         "Docs",
+        "docs",
         "https://docs.example.org",
         "en",
         ["Cite"],
@@ -394,6 +465,7 @@ def test_state_brings(state, settings):
     assert found["result"] is True
     assert found["changes"] == {"database": {"old": None, "new": "1.43.9"}}
     assert len(state.calls) == 1 and state.waited == 60
+    assert (state.calls[0]["wiki"], state.calls[0]["name"]) == ("docs", "Docs")
 
 
 def test_state_with_nothing_to_do(state, settings):

@@ -23,7 +23,7 @@ def search(load, asked):
 def test_the_whole_wiki(search, asked):
     assert search.index_wiki("wiki-v2") == {"index": "wiki-v2", "written": 3}
     command, options = asked[0]
-    assert command == [*search.WIKI, "--index=wiki-v2"]
+    assert command == [*search.WIKI, "--wiki=docs", "--index=wiki-v2"]
     assert options["python_shell"] is False
 
 

@@ -26,6 +26,9 @@
 {%-   if wiki.pool not in pillar.get("php-fpm", {}).get("pools", {}) %}
 {%-     do raise("mediawiki: the pool '" ~ wiki.pool ~ "' of the wiki " ~ wiki.site ~ " is not in pillar php-fpm:pools") %}
 {%-   endif %}
+{%-   if wiki.site not in pillar["sites"] %}
+{%-     do raise("mediawiki: the wiki '" ~ wiki.site ~ "' is not in pillar sites") %}
+{%-   endif %}
 {%-   if wiki.sso.enabled and wiki.site not in pillar.get("sso-gate", {}).get("sites", {}) %}
 {%-     do raise("mediawiki: sso is enabled, and '" ~ wiki.site ~ "' is not in pillar sso-gate:sites") %}
 {%-   endif %}

@@ -55,7 +55,8 @@ class Edge:
         app = self.fleet.with_role("app")[0]
         done = self.fleet.shell(
             app.name,
-            f"runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php edit {TITLE}",
+            "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php "
+            f"edit --wiki=docs {TITLE}",
             stdin=text,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -13,6 +13,8 @@ def _summary(host):
 def test_every_service_is_watched_and_well(host, fleet):
     wanted = {service["name"] for service in registry.services(fleet.inventory.names, host.roles)}
     wanted |= {"root", "resolver", "system", "mail-queue"}
+    if "app" in host.roles:
+        wanted |= {"wiki-docs", "wiki-test"}
 
     def well():
         found = _summary(host)

@@ -185,7 +185,7 @@ def test_only_the_page_may_read_its_password(fleet, host):
     config = host.file("/etc/site-search/config.php")
     assert (config.user, config.group, config.mode) == ("root", "search", 0o640)
     assert host.run("runuser -u wiki -- cat /etc/site-search/config.php").rc != 0
-    assert host.run("runuser -u search -- cat /etc/mediawiki/LocalSettings.php").rc != 0
+    assert host.run("runuser -u search -- cat /etc/mediawiki/wikis/docs.php").rc != 0
 
 
 @pytest.mark.role("app")

@@ -319,14 +319,14 @@ def test_php_alone_stopped_costs_no_page(site):
 
 @pytest.mark.role("app")
 def test_settings_are_the_wiki_s_own(fleet, host):
-    settings = host.file("/etc/mediawiki/LocalSettings.php")
+    settings = host.file("/etc/mediawiki/wikis/docs.php")
     assert (settings.user, settings.group, settings.mode) == ("root", "wiki", 0o640)
     for name in ("admin", "database_admin"):
-        secret = host.file(f"/etc/mediawiki/secrets/{name}")
+        secret = host.file(f"/etc/mediawiki/secrets/docs.{name}")
         assert (secret.user, secret.mode) == ("root", 0o600)
     pool = host.file("/run/php/wiki.sock")
     assert (pool.user, pool.mode) == ("www-data", 0o600)
-    assert host.run("runuser -u www-data -- cat /etc/mediawiki/LocalSettings.php").rc != 0
+    assert host.run("runuser -u www-data -- cat /etc/mediawiki/wikis/docs.php").rc != 0
 
 
 @pytest.mark.role("app")
@@ -336,13 +336,13 @@ def test_no_other_web_server_came_along(fleet, host):
 
 @pytest.mark.role("app")
 def test_a_runner_of_jobs_that_dies_is_started_again(fleet, host):
-    service = host.service("mediawiki-jobs")
+    service = host.service("mediawiki-jobs-docs")
     assert service.is_running and service.is_enabled
-    pid = host.check_output("systemctl show -P MainPID mediawiki-jobs")
+    pid = host.check_output("systemctl show -P MainPID mediawiki-jobs-docs")
     host.run_expect([0], f"kill -9 {pid}")
 
     def runs_again():
-        now = host.check_output("systemctl show -P MainPID mediawiki-jobs")
+        now = host.check_output("systemctl show -P MainPID mediawiki-jobs-docs")
         return now not in ("0", pid)
 
     wait_for(runs_again, 20, "systemd starts the runner again")
@@ -363,7 +363,7 @@ def test_the_database_is_not_spoken_to_in_clear(fleet, host):
     script = (
         "define('MEDIAWIKI', 1); define('DBO_DEFAULT', 16); $wgFileExtensions = [];"
         "function wfLoadSkin($x) {} function wfLoadExtension($x) {}"
-        "require '/etc/mediawiki/LocalSettings.php';"
+        "require '/etc/mediawiki/wikis/docs.php';"
         "mysqli_report(MYSQLI_REPORT_OFF);"
         "[$h, $p] = explode(':', $wgDBserver);"
         "$c = mysqli_init(); echo $c->real_connect($h, $wgDBuser, $wgDBpassword, $wgDBname, $p)"
@@ -459,7 +459,7 @@ def test_pictures_of_drawings_and_books_are_made(fleet):
         host.run_expect([0], f"chmod 755 {folder}")
         said = fleet.shell(
             host.name,
-            "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php eval",
+            "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php eval --wiki=docs",
             stdin=code.replace("\n", " ") + "\n",
             seconds=120,
         )

@@ -188,6 +188,58 @@ def registry():
     )
 
 
+def sites_of(table, level):
+    """
+    The public sites of a level. Pure.
+
+    table
+        The content of ``pillar/sites.yaml``.
+
+    level
+        The content of the level's file, ``pillar/level/<level>.sls``.
+
+    Returns the table without the sites that show the level's mailbox (``only: sink``)
+    where its mail goes anywhere else.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_hosts.sites_of '{mail: {only: sink}}' '{postfix: {deliver: outside}}'
+    """
+    sunk = level.get("postfix", {}).get("deliver", "sink") == "sink"
+    return {
+        name: site
+        for name, site in table.items()
+        if "only" not in site or (site["only"] == "sink" and sunk)
+    }
+
+
+def sites():
+    """
+    The public sites of the own level: from pillar on a minion, from the tree where
+    the master renders pillar.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_hosts.sites
+    """
+    if "sites" in __pillar__:
+        return __pillar__["sites"]
+    # An orchestration renders under the master's own name and this suffix.
+    level = parse(__opts__["id"].removesuffix("_master"))["level"]
+    for root in map(Path, __opts__.get("pillar_roots", {}).get("base", [])):
+        if (root / "sites.yaml").is_file():
+            files = (root / "sites.yaml", root / "level" / f"{level}.sls")
+            return sites_of(*(yaml.safe_load(file.read_text("utf-8")) for file in files))
+    raise CommandExecutionError(
+        "the sites are neither in pillar nor under pillar_roots: "
+        "is this minion accepted, and does its pillar render?"
+    )
+
+
 def parse(host_id=None):
     """
     Say what a host id means, with the roles and levels of this site.

@@ -6,7 +6,8 @@ domain from pillar.
 
 def listed():
     """
-    The level's pages: those of roles that it has hosts of, and its static sites.
+    The level's pages: those of roles that it has hosts of, on sites that it has, and
+    its static sites.
 
     Returns ``[{"name", "url", "login", "secret"}, …]`` in the order of the
     registry; login is a user's name or None, secret the name of the secret that
@@ -25,6 +26,7 @@ def listed():
         # A small level has not every role.
         if role.get("pages") and __salt__["site_hosts.peers"](name, minimum=0)
         for page in role["pages"]
+        if page.get("host") in (None, *__pillar__["sites"], *__pillar__["static-sites"])
     ]
     if __salt__["site_hosts.peers"]("frontend", minimum=0):
         known = [page.get("host") for page in pages]

@@ -38,7 +38,7 @@ CHECKS = (
 )
 
 _ROLE_KEYS = {"kind", "purpose", "owner", "needs", "services", "pages"}
-_SERVICE_KEYS = {"unit", "process", "listens"}
+_SERVICE_KEYS = {"unit", "process", "listens", "site"}
 _LISTEN_KEYS = {"port", "protocol", "address", "from", "check"}
 
 
@@ -54,7 +54,7 @@ def _listen(given):
     }
 
 
-def services_of(registry, roles):
+def services_of(registry, roles, sites=None):
     """
     The services of a host with these roles, with the defaults filled in. Pure.
 
@@ -63,6 +63,10 @@ def services_of(registry, roles):
 
     roles
         The roles of the host, as in its id.
+
+    sites
+        The names of the level's sites: a service that is there for another site only
+        is left out. None for every service.
 
     Returns ``[{"name", "unit", "process", "listens": [{"port", "protocol",
     "address", "from", "check"}, …]}, …]``, sorted by name.
@@ -83,6 +87,7 @@ def services_of(registry, roles):
         }
         for table in tables
         for name, service in table.get("services", {}).items()
+        if sites is None or service.get("site") in (None, *sites)
     ]
     return sorted(found, key=lambda service: service["name"])
 
@@ -212,7 +217,11 @@ def services():
 
         salt-call site_registry.services
     """
-    return services_of(__salt__["site_hosts.registry"](), __salt__["site_hosts.parse"]()["roles"])
+    return services_of(
+        __salt__["site_hosts.registry"](),
+        __salt__["site_hosts.parse"]()["roles"],
+        __salt__["site_hosts.sites"](),
+    )
 
 
 def _gateway():
@@ -381,6 +390,8 @@ def _service_problems(place, table):
         found += _unknown_keys(where, service, _SERVICE_KEYS)
         if not _text(service.get("unit")) or not service["unit"].endswith(".service"):
             found.append(f"{where}: unit must be the full name of a systemd .service")
+        if "site" in service and not _text(service["site"]):
+            found.append(f"{where}: site must be the name of one in pillar/sites.yaml")
         found += _process_problems(where, service.get("process"))
         listens = service.get("listens", [])
         if not isinstance(listens, list):

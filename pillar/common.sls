@@ -1,8 +1,7 @@
 # What every host of every level has. No secrets here.
-{%- import_yaml "sites.yaml" as sites %}
 {%- import_yaml "static-sites.yaml" as static_sites %}
 registry: {{ salt["site_hosts.registry"]() | json }}
-sites: {{ sites | json }}
+sites: {{ salt["site_hosts.sites"]() | json }}
 static-sites: {{ static_sites | json }}
 
 nftables:

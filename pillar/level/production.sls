@@ -22,6 +22,8 @@ nftables:
 
 postfix:
   deliver: outside
+  mailbox:
+    days: 90
   aliases:
     # An example: the address at which the operators read their mail elsewhere.
     operators: [operators, hostmaster@example.org]

@@ -2,6 +2,7 @@
 # What every host with the role accounts has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
+{%- set sites = salt["site_hosts.sites"]() %}
 
 # --- the directory ------------------------------------------------------------
 slapd:
@@ -45,11 +46,13 @@ lemonldap-ng:
     blog:
       title: Blog
       site: blog
+{%- if "mail" in sites %}
     operators:
       title: Pages for operators
       site: mail
       extra_sites: []
       groups: [operators]
+{%- endif %}
   secrets:
     directory: {{ secrets["slapd-portal"] | json }}
     database: {{ secrets["mariadb-accounts"] | json }}
@@ -58,7 +61,9 @@ lemonldap-ng:
     client-wiki: {{ secrets["oidc-wiki"] | json }}
     client-testwiki: {{ secrets["oidc-testwiki"] | json }}
     client-blog: {{ secrets["oidc-blog"] | json }}
+{%- if "mail" in sites %}
     client-operators: {{ secrets["oidc-operators"] | json }}
+{%- endif %}
 
 # --- the database -----------------------------------------------------------
 haproxy:

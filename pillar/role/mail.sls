@@ -9,3 +9,19 @@ postfix:
 rspamd:
   secrets:
     dkim: {{ secrets["mail-dkim-rsa-key"] | json }}
+{%- if "mail" in salt["site_hosts.sites"]() %}
+
+# --- the level's mailbox, for operators to read ----------------------------------
+nginx:
+  trusted_proxies:
+    roles: [frontend]
+
+sso-gate:
+  store: host
+  sites:
+    mail: {client: operators, groups: [operators]}
+  secrets:
+    passphrase: {{ secrets["sso-gate-operators"] | json }}
+    clients:
+      operators: {{ secrets["oidc-operators"] | json }}
+{%- endif %}

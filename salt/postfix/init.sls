@@ -116,6 +116,17 @@ postfix-mailbox:
     - require_in:
       - file: postfix-config
 
+# Once a day systemd-tmpfiles-clean.timer goes by it.
+postfix-mailbox-age:
+  file.managed:
+    - name: /etc/tmpfiles.d/sink-mail.conf
+    - source: salt://postfix/templates/sink-mail.conf.j2
+    - template: jinja
+    - context: {{ {"mailbox": postfix.mailbox} | json }}
+    - user: root
+    - group: root
+    - mode: "0644"
+
 postfix-mailbox-reader:
   file.managed:
     - name: /usr/local/bin/sink-mail

@@ -5,3 +5,4 @@ include:
   - rspamd
   - base
   - tls
+  - mhonarc

@@ -75,13 +75,27 @@ def test_mail_that_is_taken_away_meanwhile_is_no_error(script, deliver, monkeypa
 
     def vanish(path):
         if path == gone:
-            raise FileNotFoundError(path)
+            path.unlink(missing_ok=True)
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", vanish)
     assert b"here" in script.newest(script.MAILDIR, "a@example.org")
     (script.MAILDIR / "new" / "dangling").symlink_to("nowhere")
     assert b"here" in script.newest(script.MAILDIR, "a@example.org")
+
+
+def test_mail_that_somebody_reads_meanwhile_is_found(script, deliver, monkeypatch):
+    moved = deliver("To: a@example.org\nSubject: newest", at=2)
+    deliver("To: a@example.org\nSubject: older", at=1)
+    read = Path.read_bytes
+
+    def move(path):
+        if path == moved and path.exists():
+            path.rename(script.MAILDIR / "cur" / f"{path.name}:2,")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", move)
+    assert b"newest" in script.newest(script.MAILDIR, "a@example.org")
 
 
 def test_without_a_mail_it_says_so(script, capsys):

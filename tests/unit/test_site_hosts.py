@@ -176,6 +176,48 @@ def test_no_registry_is_an_error(load):
         module.registry()
 
 
+SITES = {"docs": {"role": "app"}, "mail": {"role": "mail", "only": "sink"}}
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ({}, {"docs", "mail"}),
+        ({"postfix": {}}, {"docs", "mail"}),
+        ({"postfix": {"deliver": "sink"}}, {"docs", "mail"}),
+        ({"postfix": {"deliver": "outside"}}, {"docs"}),
+        ({"postfix": {"deliver": "elsewhere"}}, {"docs"}),
+    ],
+)
+def test_the_mailbox_is_a_site_only_where_mail_ends_in_it(level, expected):
+    assert set(site_hosts.sites_of(SITES, level)) == expected
+
+
+def test_a_condition_that_nobody_knows_is_not_met():
+    assert site_hosts.sites_of({"docs": {"role": "app", "only": "sunday"}}, {}) == {}
+
+
+def test_the_sites_come_from_pillar(load):
+    module = load("_modules/site_hosts.py", pillar={"sites": SITES})
+    assert module.sites() is SITES
+
+
+@pytest.mark.parametrize("suffix", ["", "_master"])
+@pytest.mark.parametrize(("level", "sunk"), [("production", False), ("sandbox", True)])
+def test_the_sites_come_from_the_tree_where_pillar_is_rendered(load, level, sunk, suffix):
+    roots = {"base": ["/nowhere", str(ROOT / "pillar")]}
+    opts = {"pillar_roots": roots, "id": f"salt.{level}.wpd.internal{suffix}"}
+    found = load("_modules/site_hosts.py", opts=opts).sites()
+    assert "docs" in found and ("mail" in found) is sunk
+
+
+def test_no_sites_is_an_error(load):
+    opts = {"pillar_roots": {"base": ["/nowhere"]}, "id": "salt.staging.wpd.internal"}
+    module = load("_modules/site_hosts.py", opts=opts, pillar={"registry": NAMES})
+    with pytest.raises(module.CommandExecutionError, match="neither in pillar nor under"):
+        module.sites()
+
+
 MINE = {
     "salt.sandbox.wpd.internal": "10.0.0.10",
     "db10.sandbox.wpd.internal": "10.0.0.30",

@@ -4,6 +4,7 @@
 def test_urls_come_from_the_registry_and_the_domain(load):
     pillar = {
         "site": {"domain": "webplatform.test"},
+        "sites": {"docs": {}, "blog": {}},
         "static-sites": {"www": {"title": "Start page"}, "compat": {"title": "Compatibility"}},
         "registry": {
             "roles": {
@@ -18,12 +19,19 @@ def test_urls_come_from_the_registry_and_the_domain(load):
                     ]
                 },
                 "frontend": {"pages": [{"name": "home"}, {"name": "start", "host": "www"}]},
+                "mail": {"pages": [{"name": "mail", "host": "mail"}]},
                 "blog": {"pages": [{"name": "blog", "host": "blog"}]},
                 "db": {},
             }
         },
     }
-    there = {"app": [{"id": "app1"}], "frontend": [{"id": "frontend1"}], "blog": []}
+    there = {
+        "app": [{"id": "app1"}],
+        "frontend": [{"id": "frontend1"}],
+        # There, but its page's site is not one of this level.
+        "mail": [{"id": "mail1"}],
+        "blog": [],
+    }
 
     def peers(role, minimum):
         assert minimum == 0

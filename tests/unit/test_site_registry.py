@@ -212,6 +212,7 @@ def on_host(
         pillar={} if operators is None else {"nftables": {"operators": list(operators)}},
         salt={
             "site_hosts.registry": lambda: registry,
+            "site_hosts.sites": lambda: {"docs": {}},
             "site_hosts.parse": lambda: {"roles": ["edge"]},
             "site_hosts.address": lambda: "10.0.0.7",
             "site_hosts.everyone": site_everyone,
@@ -224,6 +225,15 @@ def on_host(
 
 def test_services_of_this_host():
     assert [service["name"] for service in on_host().services()] == ["agent", "sshd", "web"]
+
+
+@pytest.mark.parametrize(("site", "there"), [("docs", True), ("mail", False)])
+def test_a_service_for_one_site_is_there_where_the_site_is(site, there):
+    registry = broken(("roles", "edge", "services", "web", "site"), site)
+    assert module.problems_of(registry) == []
+    names = [service["name"] for service in on_host(registry).services()]
+    assert ("web" in names) is there
+    assert "web" in [service["name"] for service in module.services_of(registry, ["edge"])]
 
 
 def sources(host):
@@ -319,6 +329,7 @@ PROBLEMS = [
     (WEB, "x", "roles.edge.services.web: must be a mapping"),
     ((*WEB, "units"), "x", "roles.edge.services.web: unknown key 'units'"),
     ((*WEB, "unit"), "web", "must be the full name of a systemd .service"),
+    ((*WEB, "site"), "", "web: site must be the name of one in pillar/sites.yaml"),
     ((*WEB, "unit"), "del", "must be the full name of a systemd .service"),
     ((*WEB, "process"), "del", "roles.edge.services.web: has no process"),
     ((*WEB, "process"), "^(", "process is no regular expression"),

@@ -71,7 +71,8 @@ def newest(folder, address, subject=None, since=0.0):
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            continue
+            # Read by somebody else, it stands in the other place; or it is too old.
+            return newest(folder, address, subject, since)
         if matches(
             email.message_from_bytes(content, policy=email.policy.default), address, subject
         ):

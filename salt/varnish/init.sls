@@ -74,18 +74,20 @@ varnish-tests:
     - dir_mode: "0755"
     - file_mode: "0644"
     - clean: True
-    - exclude_pat: rules.vcl
+    - exclude_pat: E@^(rules|own-cache)\.vcl$
+{%- for rules in ["rules", "own-cache"] %}
 
-varnish-tested-rules:
+varnish-tested-{{ rules }}:
   file.managed:
-    - name: /usr/local/share/varnish-tests/rules.vcl
-    - source: salt://varnish/files/rules.vcl
+    - name: /usr/local/share/varnish-tests/{{ rules }}.vcl
+    - source: salt://varnish/files/{{ rules }}.vcl
     - user: root
     - group: root
     - mode: "0644"
     - check_cmd: test -s
     - require:
       - file: varnish-tests
+{%- endfor %}
 
 varnish-unit:
   file.managed:

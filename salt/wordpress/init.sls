@@ -4,7 +4,13 @@
 {%- set server = "https://" ~ host %}
 {%- set secret_folder = "/etc/wordpress/secrets" %}
 {%- set content = "/usr/local/share/wordpress-site" %}
-{%- set frontends = salt["site_hosts.peers"](blog.edge.peers, minimum=0) | map(attribute="address") | list %}
+{%- set caches = [] %}
+{%- for peer in salt["site_hosts.peers"](blog.edge.peers, minimum=0) %}
+{%-   do caches.append(peer.address ~ ":" ~ blog.edge.purge_port) %}
+{%- endfor %}
+{%- if pillar.get("cdn", {}).get("enabled") %}
+{%-   do caches.extend(pillar["cdn"].get("purge", [])) %}
+{%- endif %}
 {%- if not blog.email.sender %}
 {%-   do blog.email.update({"sender": "blog@" ~ pillar["site"]["domain"]}) %}
 {%- endif %}
@@ -128,7 +134,7 @@ wordpress-settings:
     - template: jinja
     - context: {{ {
         "blog": settings, "host": host, "server": server, "content": content,
-        "secret_folder": secret_folder, "frontends": frontends, "search_on": search_on,
+        "secret_folder": secret_folder, "caches": caches, "search_on": search_on,
         "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root

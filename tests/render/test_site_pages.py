@@ -22,6 +22,8 @@ WANTED = {
     "write-error": 502,
     "maintenance": 503,
     "rate-limit": 429,
+    "too-large": 413,
+    "bad-request": 400,
     "not-found": 404,
     "forbidden": 403,
 }
@@ -76,7 +78,7 @@ def test_the_table_has_each_cause_with_its_status():
     assert {cause: page["status"] for cause, page in CAUSES.items()} == WANTED
     for cause, page in CAUSES.items():
         # Waiting helps against all but what is not there, or not for you.
-        assert ("retry_after" in page) == (page["status"] not in (403, 404)), cause
+        assert ("retry_after" in page) == (page["status"] not in (400, 403, 404, 413)), cause
 
 
 def test_each_level_has_hosts_that_show_them(served, compiled):

@@ -10,7 +10,6 @@
 #   sub site_response    sets beresp.ttl by path, and where the app says nothing
 #   sub site_grace       sets beresp.grace: how old a copy is better than a failure
 #   sub site_failed      sets beresp.status where the balancer does not answer
-#   sub site_deliver     what an answer may say to the outside
 #   sub private_recv     what nobody may read here
 #
 # The address named `purge` is for apps that take pages out; all else comes by the
@@ -197,8 +196,6 @@ sub vcl_deliver {
     } else {
         set resp.http.X-Cache = "MISS";
     }
-    call site_deliver;
-    return (deliver);
 }
 
 sub vcl_synth {

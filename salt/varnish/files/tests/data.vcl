@@ -30,7 +30,5 @@ sub site_grace {
 sub site_failed {
     set beresp.status = 591;
 }
-sub site_deliver {
-}
 sub private_recv {
 }

@@ -2,7 +2,7 @@
 // Managed by Saltworks: wordpress. Local changes are overwritten.
 //
 // Tells the edge which pages have changed, before the one who changed them gets the
-// answer. All frontends at once, and never longer than the timeout: one that is down
+// answer. All caches at once, and never longer than the timeout: one that is down
 // costs that much and no more, and has an empty cache when it is back.
 
 defined( 'ABSPATH' ) || exit;
@@ -96,14 +96,14 @@ class Site_Purge {
 		}
 		$until = microtime( true ) + $settings['timeout'];
 		$lines = [];
-		foreach ( $settings['frontends'] as $frontend ) {
+		foreach ( $settings['caches'] as $cache ) {
 			// phpcs:ignore WordPress.PHP.NoSilencedErrors.Discouraged -- looked at below.
-			$line = @stream_socket_client( "tcp://$frontend:{$settings['port']}", $code, $why, $settings['timeout'], STREAM_CLIENT_CONNECT | STREAM_CLIENT_ASYNC_CONNECT );
+			$line = @stream_socket_client( "tcp://$cache", $code, $why, $settings['timeout'], STREAM_CLIENT_CONNECT | STREAM_CLIENT_ASYNC_CONNECT );
 			if ( $line ) {
 				stream_set_blocking( $line, false );
-				$lines[ $frontend ] = [ 'line' => $line, 'ask' => $ask, 'answer' => '' ];
+				$lines[ $cache ] = [ 'line' => $line, 'ask' => $ask, 'answer' => '' ];
 			} else {
-				self::unheard( $frontend, $why );
+				self::unheard( $cache, $why );
 			}
 		}
 		while ( $lines ) {
@@ -114,12 +114,12 @@ class Site_Purge {
 			if ( $left <= 0 || ! stream_select( $read, $write, $other, 0, (int) ( $left * 1000000 ) ) ) {
 				break;
 			}
-			foreach ( $lines as $frontend => &$one ) {
+			foreach ( $lines as $cache => &$one ) {
 				if ( in_array( $one['line'], $write, true ) ) {
 					$sent = @fwrite( $one['line'], $one['ask'] );
 					if ( false === $sent || 0 === $sent ) {
-						self::unheard( $frontend, 'refused' );
-						unset( $lines[ $frontend ] );
+						self::unheard( $cache, 'refused' );
+						unset( $lines[ $cache ] );
 						continue;
 					}
 					$one['ask'] = substr( $one['ask'], $sent );
@@ -129,21 +129,21 @@ class Site_Purge {
 					if ( feof( $one['line'] ) ) {
 						$purged = preg_match_all( '#^HTTP/1\.1 2\d\d#m', $one['answer'] );
 						if ( $purged < count( $paths ) ) {
-							self::unheard( $frontend, sprintf( '%d of %d purged', $purged, count( $paths ) ) );
+							self::unheard( $cache, sprintf( '%d of %d purged', $purged, count( $paths ) ) );
 						}
-						unset( $lines[ $frontend ] );
+						unset( $lines[ $cache ] );
 					}
 				}
 			}
 			unset( $one );
 		}
-		foreach ( array_keys( $lines ) as $frontend ) {
-			self::unheard( $frontend, 'no answer in time' );
+		foreach ( array_keys( $lines ) as $cache ) {
+			self::unheard( $cache, 'no answer in time' );
 		}
 	}
 
-	private static function unheard( $frontend, $why ) {
-		error_log( "purge: frontend $frontend: $why" );
+	private static function unheard( $cache, $why ) {
+		error_log( "purge: $cache: $why" );
 	}
 }
 

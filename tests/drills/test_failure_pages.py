@@ -1,0 +1,311 @@
+"""
+Each way in which a page cannot be shown, caused for real: its page, and no other.
+
+What breaks is between the last frontend and the hosts behind it, or the blog for
+some seconds. Everybody who comes by another frontend reads on, but for the blog.
+"""
+
+import contextlib
+import json
+import re
+import secrets as random
+import subprocess
+
+import pytest
+
+from tests.fleet.test_edge import SITES, Edge
+from tests.fleet.test_site_pages import CAUSES, Answer, is_page
+from tests.support.waiting import wait_for
+
+REFUSED = "reject with tcp reset"
+POST = ("--data", "comment=drill")
+RETURN = 20
+
+
+class Drill(Edge):
+    """The last frontend: how it is asked, and what is done to it."""
+
+    def __init__(self, fleet, folder):
+        super().__init__(fleet, folder)
+        self.frontend = self.frontends[-1]
+        self.hosts = {name: fleet.with_role(site["role"]) for name, site in SITES.items()}
+        self._inside = re.compile(
+            "|".join(
+                [
+                    re.escape(fleet.inventory.names["domain"]),
+                    r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])",
+                    rf"\b({'|'.join(member.name for member in fleet.members)})\b",
+                ]
+            )
+        )
+
+    def get(self, site, *more, path="/"):
+        """A page of a site that nobody has asked for yet."""
+        return self.ask(self.frontend.name, site, f"{path}?drill={random.token_hex(8)}", *more)
+
+    def is_told(self, answer, cause):
+        """Whether a reader is told of that cause, and of nothing that is inside."""
+        is_page(answer, self.frontend, cause)
+        assert answer.status == CAUSES[cause]["status"]
+        assert CAUSES[cause]["title"] in answer.body
+        said = f"{answer.headers}\n{answer.body}"
+        assert not self._inside.search(said), self._inside.search(said)
+        assert answer.headers["server"] == "nginx"
+        assert not {"via", "x-varnish", "x-powered-by", "set-cookie"} & set(answer.headers)
+
+    def is_well(self, site):
+        """Whether a page of the site opens again."""
+        answer = self.get(site)
+        return answer.status in (200, 301, 302) and "x-failure" not in answer.headers
+
+    def wait_well(self, *sites):
+        """Wait until the sites are as they were."""
+        for site in sites:
+            wait_for(lambda site=site: self.is_well(site), RETURN, f"{site} is back")
+
+    def balancer(self, *commands):
+        """Tell this frontend's balancer something."""
+        done = self.fleet.shell(
+            self.frontend.name,
+            "socat - /run/haproxy/admin.sock",
+            stdin="; ".join(commands) + "\n",
+        )
+        assert done.returncode == 0 and not done.stdout.strip(), done
+
+    def places(self, server):
+        """How many requests a server is given at a time, and how many it has: two numbers."""
+        done = self.fleet.shell(
+            self.frontend.name, "socat - /run/haproxy/admin.sock", stdin="show stat\n"
+        )
+        head, *rows = (line.split(",") for line in done.stdout.splitlines() if line)
+        found = next(row for row in rows if "/".join(row[:2]) == server)
+        return int(found[head.index("slim")]), int(found[head.index("scur")])
+
+    def begin(self, site, *more):
+        """Ask, and go on when a host has the request; call what is returned for the answer."""
+        server = f"{site}/{self.hosts[site][0].name}"
+        words = [*self.words(self.frontend.name), "--noproxy", "*", "--cacert", str(self.ca)]
+        url = self.url(site, f"/?drill={random.token_hex(8)}")
+        asks = subprocess.Popen([*words, "-i", *more, url], stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: self.places(server)[1] > 0, 5, f"{server} has the request", interval=0.1)
+        return lambda: Answer(asks.communicate(timeout=30)[0])
+
+    @contextlib.contextmanager
+    def trusting(self, site):
+        """The balancer does not look after this site's hosts: it has not found out yet."""
+        servers = [f"{site}/{host.name}" for host in self.hosts[site]]
+        try:
+            self.balancer(*(f"disable health {server}" for server in servers))
+            yield
+        finally:
+            self.balancer(*(f"enable health {server}" for server in servers))
+
+    @contextlib.contextmanager
+    def packets(self, sites, verdict):
+        """What this frontend sends to the web servers of these sites ends like this."""
+        hosts = {host.name for site in sites for host in self.hosts[site]}
+        addresses = ", ".join(sorted(self.fleet.address(name) for name in hosts))
+        table = (
+            "table inet drill { chain out { type filter hook output priority -5;"
+            f" ip daddr {{ {addresses} }} tcp dport 80 {verdict}; }} }}\n"
+        )
+        try:
+            done = self.fleet.shell(self.frontend.name, "nft -f -", stdin=table)
+            assert done.returncode == 0, done.stderr
+            yield
+        finally:
+            self.frontend.run_expect([0], "nft destroy table inet drill")
+
+
+@pytest.fixture(scope="module")
+def drill(fleet, tmp_path_factory):
+    made = Drill(fleet, tmp_path_factory.mktemp("drill"))
+    made.wait_well(*SITES)
+    return made
+
+
+@contextlib.contextmanager
+def held(host, unit):
+    """All processes of a unit stand still."""
+    try:
+        host.run_expect([0], f"systemctl kill -s STOP {unit}")
+        yield
+    finally:
+        host.run_expect([0], f"systemctl start {unit} && systemctl kill -s CONT {unit}")
+
+
+@contextlib.contextmanager
+def stopped(host, unit):
+    """A unit does not run."""
+    try:
+        host.run_expect([0], f"systemctl stop {unit}")
+        yield
+    finally:
+        host.run_expect([0], f"systemctl start {unit}")
+
+
+# -- one host, and it cannot be had ------------------------------------------------
+
+
+def test_a_web_server_that_is_not_there(drill):
+    with drill.trusting("blog"), stopped(drill.hosts["blog"][0], "nginx"):
+        drill.is_told(drill.get("blog"), "connection-refused")
+    drill.wait_well("blog")
+
+
+def test_a_program_behind_it_that_is_not_there(drill):
+    with stopped(drill.hosts["blog"][0], "php8.4-fpm"):
+        drill.is_told(drill.get("blog"), "connection-refused")
+        drill.is_told(drill.get("blog", *POST), "connection-refused")
+    drill.wait_well("blog")
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        "drop",
+        "reject with icmp type net-unreachable",
+        "reject with icmp type host-unreachable",
+    ],
+)
+@pytest.mark.parametrize("more", [(), POST], ids=["get", "post"])
+def test_no_way_to_the_host(drill, verdict, more):
+    with drill.trusting("blog"), drill.packets(["blog"], verdict):
+        drill.is_told(drill.get("blog", *more), "network-unreachable")
+    drill.wait_well("blog")
+
+
+def test_a_host_that_is_not_well(drill):
+    # It is asked for this file whether it is well.
+    asked = "/usr/local/share/site-pages/site.css"
+    host = drill.hosts["blog"][0]
+    assert SITES["blog"]["health"] == "/site.css" and len(drill.hosts["blog"]) == 1
+    try:
+        host.run_expect([0], f"chmod 0000 {asked}")
+        wait_for(lambda: drill.is_told(drill.get("blog"), "unhealthy") is None, RETURN, "told")
+    finally:
+        host.run_expect([0], f"chmod 0644 {asked}")
+    drill.wait_well("blog")
+
+
+def test_more_people_than_places(drill):
+    host = drill.hosts["blog"][0]
+    server = f"blog/{host.name}"
+    places, _ = drill.places(server)
+    try:
+        drill.balancer(f"set maxconn server {server} 1")
+        with drill.trusting("blog"):
+            with held(host, "php8.4-fpm"):
+                first = drill.begin("blog")
+                drill.is_told(drill.get("blog"), "too-many-connections")
+            # Who had the place is served as soon as the host goes on.
+            assert first().status in (200, 301)
+    finally:
+        drill.balancer(f"set maxconn server {server} {places}")
+    drill.wait_well("blog")
+
+
+# -- the host was reached, and then ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kill",
+    ["pkill -KILL -f '^nginx: worker'", "systemctl kill -s KILL php8.4-fpm"],
+    ids=["nginx", "php"],
+)
+def test_an_answer_that_breaks_off(drill, kill):
+    host = drill.hosts["blog"][0]
+    with drill.trusting("blog"), held(host, "php8.4-fpm"):
+        answer = drill.begin("blog", *POST)
+        host.run_expect([0], kill)
+        drill.is_told(answer(), "read-error")
+    drill.wait_well("blog")
+
+
+def test_a_host_that_hangs_up_in_the_middle_of_a_request(drill, tmp_path):
+    # Small packets get through, and so do the connection and its end.
+    large = tmp_path / "large"
+    large.write_bytes(random.token_bytes(1_000_000))
+    with drill.trusting("blog"), drill.packets(["blog"], f"meta length > 4000 {REFUSED}"):
+        answer = drill.get("blog", "--data-binary", f"@{large}")
+    drill.is_told(answer, "write-error")
+    drill.wait_well("blog")
+
+
+# -- several hosts --------------------------------------------------------------
+
+
+def test_two_hosts_and_both_fail(drill):
+    assert len(drill.hosts["docs"]) > 1
+    with drill.trusting("docs"), drill.packets(["docs"], REFUSED):
+        for more in ((), POST):
+            drill.is_told(drill.get("docs", *more), "all-failed")
+    drill.wait_well("docs")
+
+
+def test_all_hosts_go_one_site_after_the_other(drill):
+    drill.get("docs", path="/wiki/Main_Page")
+    kept = drill.ask(drill.frontend.name, "docs", "/wiki/Main_Page")
+    assert kept.status == 200
+
+    def told(site, cause):
+        def is_told():
+            drill.is_told(drill.get(site), cause)
+            return True
+
+        wait_for(is_told, RETURN, f"{site} says {cause}")
+
+    with drill.packets(["docs"], REFUSED):
+        told("docs", "none-healthy")
+        # The others go on.
+        assert drill.is_well("blog") and drill.is_well("accounts")
+    with drill.packets(SITES, REFUSED):
+        for site in SITES:
+            told(site, "maintenance")
+        # What was kept is still to be had, and what is kept here always is.
+        again = drill.ask(drill.frontend.name, "docs", "/wiki/Main_Page")
+        assert (again.status, again.headers["x-cache"]) == (200, "HIT")
+        assert drill.ask(drill.frontend.name, "www", "/").status == 200
+    drill.wait_well(*SITES)
+
+
+# -- the edge itself ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", ["haproxy", "varnish"])
+def test_a_part_of_the_edge_that_is_not_there(drill, unit):
+    with stopped(drill.frontend, unit):
+        drill.is_told(drill.get("blog"), "connection-refused")
+    drill.wait_well(*SITES)
+
+
+def test_the_site_is_closed_by_a_flag_and_opened_again(drill):
+    def apply(closed=None):
+        more = f"pillar='{json.dumps({'nginx': {'maintenance': closed}})}'" if closed else ""
+        done = drill.fleet.shell(
+            drill.frontend.name, f"salt-call --retcode-passthrough state.apply nginx {more}"
+        )
+        assert done.returncode == 0, done.stdout
+
+    try:
+        apply(["blog"])
+        for more in ((), POST):
+            drill.is_told(drill.get("blog", *more), "maintenance")
+        assert drill.is_well("docs")
+        apply("all")
+        for site in SITES:
+            drill.is_told(drill.get(site), "maintenance")
+        assert drill.ask(drill.frontend.name, "www", "/").status == 200
+    finally:
+        apply()
+    drill.wait_well(*SITES)
+
+
+def test_nothing_of_all_this_is_left(drill):
+    assert "drill" not in drill.frontend.check_output("nft list tables")
+    for host in (drill.frontend, drill.hosts["blog"][0]):
+        done = drill.fleet.shell(
+            host.name, "salt-call --out=json state.apply nginx,haproxy,site-pages test=True"
+        )
+        changes = [one["__id__"] for one in json.loads(done.stdout)["local"].values() if one["changes"]]
+        assert not changes, host.name

@@ -83,11 +83,15 @@ def test_the_table_has_each_cause_with_its_status():
 
 def test_each_level_has_hosts_that_show_them(served, compiled):
     assert {level for level, _ in served} == set(compiled)
+    snippet = "include snippets/site-pages.conf;"
     for key, files in served.items():
         assert "/etc/nginx/snippets/site-pages.conf" in files, key
+        static = files.get("/etc/nginx/snippets/static-site.conf", snippet)
+        assert snippet in static, key
 
 
 def test_every_site_of_nginx_includes_them(compiled):
+    snippets = ("include snippets/site-pages.conf;", "include snippets/static-site.conf;")
     bare = [
         f"{host}: {path}"
         for hosts in compiled.values()
@@ -95,7 +99,7 @@ def test_every_site_of_nginx_includes_them(compiled):
         for path, file in result["files"].items()
         if path.startswith(("/etc/nginx/sites-enabled/", "/etc/nginx/proxy-sites/"))
         and not path.endswith("/00-default.conf")
-        and "include snippets/site-pages.conf;" not in file["text"]
+        and not any(snippet in file["text"] for snippet in snippets)
     ]
     assert not bare, f"{bare}. Cure: `include snippets/site-pages.conf;` in the site's server"
 

@@ -1,5 +1,7 @@
 # lemonldap-ng: where people sign in. README.md says what it sets up.
 {%- import_yaml "lemonldap-ng/defaults.yaml" as defaults %}
+{%- import_yaml "site-pages/defaults.yaml" as site_pages %}
+{%- set pages = salt["slsutil.merge"](site_pages, pillar.get("site-pages", {})) %}
 {%- set portal = salt["slsutil.merge"](defaults, pillar.get("lemonldap-ng", {}), merge_lists=False) %}
 {#- Without the secrets: the template takes them from pillar itself, so that they
     are not in the compiled states. #}
@@ -178,6 +180,8 @@ lemonldap-ng-site-files:
   file.recurse:
     - name: /usr/local/share/lemonldap-ng-site
     - source: salt://lemonldap-ng/files/site
+    - template: jinja
+    - context: {{ {"name": pages.name} | json }}
     - user: root
     - group: root
     - dir_mode: "0755"

@@ -62,7 +62,8 @@ def blog(template="config.php.j2", **changes):
         host="blog.webplatform.test",
         content="/usr/local/share/wordpress-site",
         secret_folder="/etc/wordpress/secrets",
-        frontends=["10.0.0.1"],
+        caches=["10.0.0.1:6081"],
+        accounts="https://accounts.webplatform.test",
         search_on=False,
         ipv6=False,
     )
@@ -171,8 +172,8 @@ def test_the_blog_changes_no_code_and_asks_nobody():
         assert f"define( '{switch}', true );" in text
 
 
-def test_the_frontends_that_the_blog_purges():
-    assert "'frontends' => [ '10.0.0.1' ], 'port' => 6081" in blog()
+def test_the_caches_that_the_blog_purges():
+    assert "'caches' => [ '10.0.0.1:6081' ], 'timeout'" in blog()
 
 
 def test_scripts_of_the_blog_are_named_before_all_others_are_refused():

@@ -30,7 +30,7 @@ nginx:
 {%- endfor %}
 
 domains:
-  table: {{ domains.get(level, {}) | json }}
+  table: {{ (domains.get(level) or {}) | json }}
 
 varnish:
   purge_roles: [app, blog, salt]

@@ -3,4 +3,4 @@
 {%- import_yaml "domains.yaml" as domains %}
 ca:
   # Each frontend gets a certificate for each of them.
-  domains: {{ domains.get(level, {}).keys() | sort | json }}
+  domains: {{ (domains.get(level) or {}).keys() | sort | json }}

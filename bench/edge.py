@@ -77,6 +77,7 @@ UNITS = {
     "bench-edge-nginx": ["nginx", "-c", f"{FOLDER}/nginx.conf", "-g", "daemon off;"],
     "bench-edge-php": ["php-fpm8.4", "--nodaemonize", "--fpm-config", f"{FOLDER}/php-fpm.conf"],
 }
+NO_SESSION = "0123456789abcdef0123456789abcdef"
 POOL = "/etc/php/8.4/fpm/pool.d/wiki.conf"
 VHOST = "/etc/nginx/sites-enabled/mediawiki.conf"
 
@@ -173,22 +174,36 @@ def measured(text):
     }
 
 
-def cpu_seconds(processes=Path("/proc")):
+def processes(folder=Path("/proc")):
     """
-    Processor time that all programs of PROGRAMS on this machine have taken so far.
+    The processes of PROGRAMS on this machine, and what processor time they took so far.
 
-    A process that ended is in the sum of its parent.
+    ``{(pid, when it started): (its parent's pid, seconds)}``. Children that ended
+    are in the time of their parent.
     """
-    ticks = 0
-    for path in processes.glob("[0-9]*/stat"):
+    found = {}
+    for path in folder.glob("[0-9]*/stat"):
         try:
             text = path.read_text("ascii", errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
         name, _, rest = text.partition("(")[2].rpartition(")")
+        fields = rest.split()
         if name in PROGRAMS:
-            ticks += sum(int(word) for word in rest.split()[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
+            ticks = sum(int(word) for word in fields[11:15])
+            key = int(path.parent.name), int(fields[19])
+            found[key] = int(fields[1]), ticks / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def used(before, after):
+    """Seconds of processor time between two states of processes()."""
+    there = {pid for pid, _ in after}
+    # Who ended is in its parent's time; ended the parent, too, all of it is lost.
+    known = [
+        seconds for key, (parent, seconds) in before.items() if key in after or parent in there
+    ]
+    return sum(seconds for _, seconds in after.values()) - sum(known)
 
 
 def busy(before, after):
@@ -261,6 +276,8 @@ class Bench:
 
     def __enter__(self):
         """Make the plain server, and who asks."""
+        # Each side's session, once it has begun one.
+        self.sessions = {}
         self.clear()
         try:
             self._make()
@@ -326,12 +343,10 @@ class Bench:
                 *(f"--property=RuntimeMaxSec={LIMIT}", *command),
             )
 
-    def _headers(self, cookie):
+    def _headers(self, side, cookie):
         headers = [f"Host: {self.site}", "Accept-Encoding: gzip"]
         if cookie:
-            # Nobody's: what a signed-in person sees takes more of the wiki, and so
-            # would make the ratio better.
-            headers.append("Cookie: wiki_session=0123456789abcdef0123456789abcdef")
+            headers.append(f"Cookie: wiki_session={self.sessions.get(side, NO_SESSION)}")
         return [word for header in headers for word in ("-H", header)]
 
     def look(self, name, warm=True):
@@ -346,14 +361,19 @@ class Bench:
         """
         side, cookie, kept = BURSTS[name]
         done = self.podman.inside(
-            *(ASKING[side], "curl", "-sSik", "--compressed", "--max-time", "30"),
-            *("--retry", "10", "--retry-connrefused", *self._headers(cookie), self.urls[side]),
+            *(ASKING[side], "curl", "-sSik", "--compressed", "--max-time", "30", "--retry", "10"),
+            *("--retry-connrefused", *self._headers(side, cookie), self.urls[side]),
             check=False,
         )
         head, _, body = done.stdout.partition("\n\n")
         parsed = re.search(r"Cached time: (\d+)", body)
         if done.returncode or not re.match(r"HTTP/\S+ 200", head) or not parsed:
             raise ValueError(f"{name}: {self.urls[side]} is no page\n{head}\n{done.stderr}")
+        # The wiki has begun a session for a cookie that it did not know. It is nobody's:
+        # what a signed-in person sees takes the wiki longer, and the edge no longer.
+        begun = re.search(r"^set-cookie: wiki_session=(\w+)", head, re.M | re.I)
+        if begun:
+            self.sessions[side] = begun[1]
         said = re.search(r"^x-cache: (\w+)$", head, re.M | re.I)
         if (warm or not kept) and (said and said[1]) != kept:
             raise ValueError(f"{name}: the cache at the edge says {said and said[1]}, not {kept}")
@@ -364,7 +384,7 @@ class Bench:
         return self.podman.inside(
             *(ASKING[side], "timeout", str(seconds + 10), "wrk", "--latency", "-t", "2"),
             *("-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s"),
-            *(*self._headers(cookie), self.urls[side]),
+            *(*self._headers(side, cookie), self.urls[side]),
         ).stdout
 
     def burst(self, name, connections, seconds):
@@ -378,9 +398,9 @@ class Bench:
             try:
                 before = self.look(name, warm=False)
                 self.others.append(_others())
-                used = cpu_seconds()
+                start = processes()
                 found = measured(self._wrk(name, connections, seconds))
-                found["cpu"] = (cpu_seconds() - used) * 1000 / found.pop("requests")
+                found["cpu"] = used(start, processes()) * 1000 / found.pop("requests")
                 if self.look(name) != before:
                     raise ValueError(f"{name}: the page was parsed anew")
                 return found

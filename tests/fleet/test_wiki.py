@@ -226,6 +226,20 @@ def test_what_is_written_is_read_on_every_host(site, writer):
         assert text in from_frontend(site, app, "/wiki/Fleet_test"), app.name
 
 
+def test_a_changed_message_is_read_on_every_host(site, writer):
+    # Each host keeps messages in its own memory.
+    title = "MediaWiki:Fleet-test-message"
+    question = "/w/api.php?action=query&meta=allmessages&ammessages=fleet-test-message&format=json"
+    old = "none yet"
+    for _ in range(3):
+        text = random.token_hex(8)
+        writer.edit(title, text)
+        for app in site.fleet.with_role("app"):
+            seen = from_frontend(site, app, question)
+            assert text in seen and old not in seen, app.name
+        old = text
+
+
 def test_tokens_hold_over_many_edits(writer):
     # The frontend sends each request to the next host: a token is made on one and
     # used on the other.

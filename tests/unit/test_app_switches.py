@@ -72,6 +72,13 @@ def blog(template="config.php.j2", **changes):
 # -- the wiki ------------------------------------------------------------------
 
 
+def test_hosts_of_the_wiki_keep_messages_themselves_and_share_all_else():
+    settings = wiki()
+    assert "$wgUseLocalMessageCache = true;" in settings
+    for kind in ("Main", "Parser", "Message"):
+        assert f"$wg{kind}CacheType = 'site-cache';" in settings
+
+
 def test_uploads_of_the_wiki_are_off():
     assert "$wgEnableUploads = false;" in wiki()
     assert "$wgUploadDirectory" not in wiki()

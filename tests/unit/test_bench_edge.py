@@ -111,23 +111,34 @@ def test_what_others_take_is_all_that_is_not_idle(edge):
     assert edge.busy(before, after) == pytest.approx(0.4)
 
 
-def test_the_processor_time_of_those_who_answer_is_summed(edge, tmp_path):
+def test_the_processes_of_those_who_answer_are_found(edge, tmp_path):
     tick = edge.os.sysconf("SC_CLK_TCK")
-    fields = "S 1 1 1 0 -1 0 0 0 0 0 {} {} {} {} 20 0"
-    for number, (name, times) in enumerate(
-        [
-            ("nginx", (1, 2, 3, 4)),
-            ("php-fpm8.4", (10, 0, 0, 0)),
-            ("python3", (1000, 0, 0, 0)),
-            ("a) (nginx", (1000, 0, 0, 0)),
-        ]
+    fields = "S {} 1 1 0 -1 0 0 0 0 0 {} {} {} {} 20 0 1 0 {} 4096"
+    for pid, name, numbers in (
+        (10, "nginx", (1, 1, 2, 3, 4, 777)),
+        (11, "php-fpm8.4", (10, tick, 0, 0, 0, 778)),
+        (12, "python3", (1, 1000, 0, 0, 0, 1)),
+        (13, "a) (nginx", (1, 1000, 0, 0, 0, 1)),
     ):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        text = f"{number} ({name}) {fields.format(*times)}\n"
-        (folder / "stat").write_text(text, "ascii")
-    (tmp_path / "self").mkdir()
-    assert edge.cpu_seconds(tmp_path) == pytest.approx(20 / tick)
+        (tmp_path / str(pid)).mkdir()
+        text = f"{pid} ({name}) {fields.format(*numbers)}\n"
+        (tmp_path / str(pid) / "stat").write_text(text, "ascii")
+    # It ended while the folder was read.
+    (tmp_path / "14").mkdir()
+    (tmp_path / "14/stat").symlink_to("nowhere")
+    found = edge.processes(tmp_path)
+    assert found == {(10, 777): (1, pytest.approx(10 / tick)), (11, 778): (10, 1)}
+
+
+def test_processor_time_is_counted_over_ends_and_restarts(edge):
+    before = {(10, 1): (1, 5.0), (11, 2): (10, 2.0), (12, 2): (10, 3.0)}
+    worked = {(10, 1): (1, 5.5), (11, 2): (10, 2.5), (12, 2): (10, 3.0)}
+    assert edge.used(before, worked) == pytest.approx(1)
+    # A worker ended and is in its parent's time; another one came.
+    ended = {(10, 1): (1, 7.5), (12, 2): (10, 3.0), (13, 9): (10, 0.25)}
+    assert edge.used(before, ended) == pytest.approx(0.75)
+    # The whole service began anew, one of them under an old number.
+    assert edge.used(before, {(20, 9): (1, 0.5), (12, 9): (20, 0.25)}) == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(

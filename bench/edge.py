@@ -268,7 +268,7 @@ class Bench:
             hosts[role][0] for role in ("app", "frontend", "db")
         )
         vhost = self.podman.inside(self.app, "cat", VHOST).stdout
-        self.site = re.search(r"server_name ([^; ]+)", vhost)[1]
+        self.site = re.search(r"server_name (docs\.[^; ]+)", vhost)[1]
         self.urls = {
             "edge": f"https://127.0.0.1{page}",
             "plain": f"http://127.0.0.1:{PORT}{page}",

@@ -77,7 +77,7 @@ UNITS = {
     "bench-edge-nginx": ["nginx", "-c", f"{FOLDER}/nginx.conf", "-g", "daemon off;"],
     "bench-edge-php": ["php-fpm8.4", "--nodaemonize", "--fpm-config", f"{FOLDER}/php-fpm.conf"],
 }
-NO_SESSION = "0123456789abcdef0123456789abcdef"
+NO_SESSION = "0" * 32
 POOL = "/etc/php/8.4/fpm/pool.d/wiki.conf"
 VHOST = "/etc/nginx/sites-enabled/mediawiki.conf"
 

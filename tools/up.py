@@ -384,7 +384,8 @@ def apply(sandbox, hosts, test, progress):
         progress.step(host.name, "highstate")
     if master.ship():
         master.converge_itself(True)
-        master.salt("-L", ",".join(ids), "saltutil.sync_all", timeout=120)
+    # Also after a tree that came with another host: each takes the modules for itself.
+    master.salt("-L", ",".join(ids), "saltutil.sync_all", timeout=120)
     answers = master.salt(
         "--timeout=600",
         "-L",

@@ -5,189 +5,28 @@ if ( !defined( 'MEDIAWIKI' ) ) {
 	exit;
 }
 
-# What and where
-$wgSitename = 'Web Platform Docs';
-$wgServer = 'https://docs.webplatform.test';
-$wgCanonicalServer = 'https://docs.webplatform.test';
-$wgScriptPath = '/w';
-$wgArticlePath = '/wiki/$1';
-$wgUsePathInfo = true;
-$wgLanguageCode = 'en';
-$wgLocaltimezone = 'UTC';
-$wgLogos = [ '1x' => '/site/logo.svg', 'icon' => '/site/logo.svg' ];
-$wgFavicon = '/site/favicon.svg';
-$wgSecretKey = '<secret mediawiki-secret-key>';
-$wgUpgradeKey = '<secret mediawiki-upgrade-key>';
-$wgAuthenticationTokenVersion = '1';
-
-# Database: the broker on this host knows which node may take writes. TLS is
-# required, and the server's certificate is verified for this very address.
-$wgDBtype = 'mysql';
-$wgDBserver = '127.0.0.1:3306';
-$wgDBname = 'wiki';
-$wgDBuser = 'wiki';
-$wgDBpassword = '<secret mariadb-wiki>';
-$wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
-if ( PHP_SAPI === 'cli' && is_readable( '/etc/mediawiki/secrets/database_admin' ) ) {
-	# Maintenance by root: may change tables, and leaves no files behind that the
-	# wiki's own user could not replace. Not $wgDBadminuser: where $wgDBservers is
-	# set, MediaWiki 1.43 adds a second server for it and stops ("Duplicate server").
-	$wgDBuser = 'wiki_admin';
-	$wgDBpassword = trim( file_get_contents( '/etc/mediawiki/secrets/database_admin' ) );
-	$wgCacheDirectory = false;
-	$wgLocalisationCacheConf['store'] = 'db';
-} else {
-	$wgCacheDirectory = '/var/cache/mediawiki-wiki';
-	$wgLocalisationCacheConf['store'] = 'array';
-	$wgDebugLogGroups['exception'] = [ 'destination' => '/var/log/mediawiki-wiki/exception.log', 'level' => 'error' ];
-	$wgDebugLogGroups['error'] = [ 'destination' => '/var/log/mediawiki-wiki/error.log', 'level' => 'error' ];
-	$wgDebugLogGroups['fatal'] = [ 'destination' => '/var/log/mediawiki-wiki/fatal.log', 'level' => 'error' ];
-	$wgDebugLogGroups['session'] = [ 'destination' => '/var/log/mediawiki-wiki/session.log', 'level' => 'error' ];
-	$wgDebugLogGroups['redis'] = [ 'destination' => '/var/log/mediawiki-wiki/redis.log', 'level' => 'error' ];
-	$wgDebugLogGroups['memcached'] = [ 'destination' => '/var/log/mediawiki-wiki/memcached.log', 'level' => 'error' ];
-}
-$wgDBservers = [ [
-	'type' => $wgDBtype,
-	'host' => $wgDBserver,
-	'dbname' => $wgDBname,
-	'user' => $wgDBuser,
-	'password' => $wgDBpassword,
-	'load' => 1,
-	'flags' => DBO_DEFAULT,
-	'ssl' => true,
-	'sslCAFile' => '/etc/ssl/site/ca.crt',
-	'connectTimeout' => 3,
-	# MariaDB from 11.6 on ends a transaction with error 1020 that locks a row which
-	# changed after its first read. MediaWiki looks at the row itself, and does not know
-	# this error: edits were lost.
-	'variables' => [ 'innodb_snapshot_isolation' => 0 ],
-] ];
-
-# Sessions: redis protocol. Their loss logs people out, so they share nothing with
-# the caches, which may be flushed at any time.
-$wgObjectCaches['site-sessions'] = [
-	'class' => RedisBagOStuff::class,
-	'servers' => [ '127.0.0.1:6379' ],
-	'password' => '<secret redis-sessions>',
-	'connectTimeout' => 0.5,
-	'persistent' => false,
-	'automaticFailover' => false,
-];
-$wgSessionCacheType = 'site-sessions';
-$wgObjectCacheSessionExpiry = 86400;
-
-# Caches: memcached protocol. APCu holds only what each host may compute for itself.
-$wgObjectCaches['site-cache'] = [
-	'class' => MemcachedPeclBagOStuff::class,
-	'servers' => [ '127.0.0.1:11255' ],
-	'persistent' => false,
-	'connect_timeout' => 0.5,
-	'timeout' => 500000,
-	'allow_tcp_nagle_delay' => false,
-	'loggroup' => 'memcached',
-];
-$wgMainCacheType = 'site-cache';
-$wgParserCacheType = 'site-cache';
-$wgMessageCacheType = 'site-cache';
-
-# Jobs wait in the database for mediawiki-jobs.service.
-$wgJobRunRate = 0;
-
-# The site's search. Its jobs have a runner of their own, mediawiki-search-jobs.service.
-# MediaWiki's index in the database is kept as well: it answers while the server is away.
-wfLoadExtension( 'SiteSearch', '/usr/local/share/mediawiki-extensions/SiteSearch/extension.json' );
-$wgSearchType = 'SiteSearch';
-$wgSearchTypeAlternatives = [ 'SearchMySQL' ];
-$wgJobTypesExcludedFromDefaultQueue[] = 'siteSearchIndex';
-$wgSiteSearchServer = [
-	'library' => '/usr/local/share/site-search/OpenSearch.php',
-	'url' => 'https://127.0.0.1:9200',
-	'user' => 'wiki',
-	'index' => 'wiki',
-	'ca' => '/etc/ssl/site/ca.crt',
-	'connect_timeout' => 0.5,
-	'timeout' => 3,
-	'write_timeout' => 10,
-	'password' => '<secret opensearch-wiki>',
-];
-
-# The web server in front speaks TLS for us, and tells the client's address
-# by itself: no proxy list here.
-$wgCookieSecure = true;
-
-# Caches at the edge. They keep what people see who are not logged in, until it is
-# taken out here by a request in clear text to each of them.
-$wgUseCdn = true;
-$wgCdnServers = [ '<frontend1>:6081', '<frontend2>:6081' ];
-$wgCdnMaxAge = 18000;
-$wgInternalServer = 'http://docs.webplatform.test';
-# The same page by the REST API.
-$wgHooks['HtmlCacheUpdaterAppendUrls'][] = static function ( $title, $mode, &$append ) {
-	$page = 'http://docs.webplatform.test' . '/w/rest.php/v1/page/' . rawurlencode( $title->getPrefixedDBkey() );
-	foreach ( [ '', '/bare', '/html', '/with_html', '/history', '/links/language' ] as $part ) {
-		$append[] = $page . $part;
+# Which wiki? A request says so by the name of nginx's site, never by a header of its
+# own; a script by --wiki. Any other name is refused: none of them is the default.
+$siteWiki = ( static function () {
+	$wikis = [
+		'docs' => 'docs.webplatform.test',
+		'test' => 'test.webplatform.test',
+	];
+	if ( PHP_SAPI === 'cli' ) {
+		if ( defined( 'MW_WIKI_NAME' ) && isset( $wikis[MW_WIKI_NAME] ) ) {
+			return MW_WIKI_NAME;
+		}
+		fwrite( STDERR, 'Which wiki? --wiki=' . implode( ', --wiki=', array_keys( $wikis ) ) . "\n" );
+		exit( 1 );
 	}
-};
+	$wiki = array_search( $_SERVER['SERVER_NAME'] ?? '', $wikis, true );
+	if ( $wiki === false ) {
+		http_response_code( 421 );
+		header( 'Content-Type: text/plain' );
+		echo "There is no such wiki.\n";
+		exit( 1 );
+	}
+	return $wiki;
+} )();
 
-# Who may do what
-$wgGroupPermissions['*']['edit'] = false;
-$wgGroupPermissions['*']['createaccount'] = false;
-$wgEnableBotPasswords = false;
-
-# Uploads
-$wgEnableUploads = false;
-$wgFileExtensions = array_merge( $wgFileExtensions, [ 'svg', 'djvu' ] );
-$wgUseImageMagick = true;
-$wgImageMagickConvertCommand = '/usr/bin/convert';
-$wgSVGConverter = 'rsvg';
-$wgSVGConverterPath = '/usr/bin';
-$wgDjvuDump = '/usr/bin/djvudump';
-$wgDjvuRenderer = '/usr/bin/ddjvu';
-$wgDjvuTxt = '/usr/bin/djvutxt';
-$wgDjvuPostProcessor = '/usr/bin/convert ppm:- jpeg:-';
-$wgMaxShellMemory = 524288;
-$wgMaxShellFileSize = 102400;
-$wgMaxShellTime = 60;
-
-# Mail
-$wgEnableEmail = false;
-$wgEnableUserEmail = false;
-$wgEmailAuthentication = false;
-
-# Not for search engines: only the public site is.
-$wgDefaultRobotPolicy = 'noindex,nofollow';
-
-# Faults, not debugging
-$wgShowExceptionDetails = false;
-
-# Skins and extensions
-wfLoadSkin( 'Vector' );
-$wgDefaultSkin = 'vector-2022';
-wfLoadExtension( 'AbuseFilter' );
-wfLoadExtension( 'CategoryTree' );
-wfLoadExtension( 'Cite' );
-wfLoadExtension( 'CodeEditor' );
-wfLoadExtension( 'Echo' );
-wfLoadExtension( 'Gadgets' );
-wfLoadExtension( 'InputBox' );
-wfLoadExtension( 'Nuke' );
-wfLoadExtension( 'OATHAuth' );
-wfLoadExtension( 'ParserFunctions' );
-wfLoadExtension( 'Scribunto' );
-wfLoadExtension( 'SyntaxHighlight_GeSHi' );
-wfLoadExtension( 'TemplateData' );
-wfLoadExtension( 'TitleBlacklist' );
-wfLoadExtension( 'VisualEditor' );
-wfLoadExtension( 'WikiEditor' );
-
-# One login: the gate says who it is. Only the break-glass account has a password.
-require_once '/usr/local/lib/saltworks/sso/Identity.php';
-wfLoadExtension( 'SiteSso', '/usr/local/share/mediawiki-extensions/SiteSso/extension.json' );
-$wgSiteSsoAccounts = 'https://accounts.webplatform.test';
-$wgSiteSsoBreakGlass = 'WikiAdmin';
-$wgSiteSsoGroups = [ 'operators' => [ 'bureaucrat', 'interface-admin' ], 'wiki-admins' => [ 'sysop' ] ];
-$wgAuthManagerAutoConfig['primaryauth'] = [];
-$wgGroupPermissions['*']['autocreateaccount'] = true;
-$wgPasswordResetRoutes = [];
-$wgPygmentizePath = '/usr/bin/pygmentize';
-$wgDiff3 = '/usr/bin/diff3';
+require '/etc/mediawiki/wikis' . "/$siteWiki.php";

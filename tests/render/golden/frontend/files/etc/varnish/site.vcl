@@ -28,11 +28,25 @@ backend docs {
     .between_bytes_timeout = 120s;
 }
 
+backend mail {
+    .path = "/run/haproxy/mail.sock";
+    .connect_timeout = 1s;
+    .first_byte_timeout = 90s;
+    .between_bytes_timeout = 60s;
+}
+
 backend search {
     .path = "/run/haproxy/search.sock";
     .connect_timeout = 1s;
     .first_byte_timeout = 90s;
     .between_bytes_timeout = 60s;
+}
+
+backend test {
+    .path = "/run/haproxy/test.sock";
+    .connect_timeout = 1s;
+    .first_byte_timeout = 150s;
+    .between_bytes_timeout = 120s;
 }
 
 acl purgers {
@@ -51,8 +65,13 @@ sub site_recv {
         set req.backend_hint = blog;
     } elseif (req.http.Host == "docs.webplatform.test") {
         set req.backend_hint = docs;
+    } elseif (req.http.Host == "mail.webplatform.test") {
+        set req.backend_hint = mail;
+        set req.http.X-Site-Pass = "1";
     } elseif (req.http.Host == "search.webplatform.test") {
         set req.backend_hint = search;
+    } elseif (req.http.Host == "test.webplatform.test") {
+        set req.backend_hint = test;
     } else {
         return (synth(421));
     }
@@ -78,7 +97,14 @@ sub site_response {
             set beresp.ttl = 3600s;
         }
     }
+    if (bereq.http.Host == "mail.webplatform.test") {
+    }
     if (bereq.http.Host == "search.webplatform.test") {
+    }
+    if (bereq.http.Host == "test.webplatform.test") {
+        if (bereq.url ~ "^/w/rest[.]php/v1/page/") {
+            set beresp.ttl = 3600s;
+        }
     }
 }
 
@@ -89,13 +115,6 @@ sub site_grace {
 
 sub site_failed {
     set beresp.status = 591;
-}
-
-sub site_deliver {
-    # How long this cache may keep a page is not for caches that nobody purges.
-    if (resp.http.Cache-Control ~ "(?i)s-maxage") {
-        set resp.http.Cache-Control = regsuball(resp.http.Cache-Control, "(?i)\s*s-maxage=[0-9]+\s*,?", "");
-    }
 }
 
 # Values that others may not read.
@@ -115,7 +134,6 @@ include "private.vcl";
 #   sub site_response    sets beresp.ttl by path, and where the app says nothing
 #   sub site_grace       sets beresp.grace: how old a copy is better than a failure
 #   sub site_failed      sets beresp.status where the balancer does not answer
-#   sub site_deliver     what an answer may say to the outside
 #   sub private_recv     what nobody may read here
 #
 # The address named `purge` is for apps that take pages out; all else comes by the
@@ -302,8 +320,6 @@ sub vcl_deliver {
     } else {
         set resp.http.X-Cache = "MISS";
     }
-    call site_deliver;
-    return (deliver);
 }
 
 sub vcl_synth {
@@ -316,4 +332,19 @@ sub vcl_synth {
     set resp.body = resp.reason + {"
 "};
     return (deliver);
+}
+
+# Managed by Saltworks: varnish. Local changes are overwritten.
+#
+# Stands after rules.vcl where no other network of caches stands before this one.
+
+sub vcl_deliver {
+    # How long this cache may keep a page is not for caches that nobody purges.
+    if (resp.http.Cache-Control ~ "(?i)s-maxage") {
+        set resp.http.Cache-Control = regsuball(resp.http.Cache-Control, "(?i)(^|,)\s*s-maxage=[^,]*", "");
+        set resp.http.Cache-Control = regsub(resp.http.Cache-Control, "^[,\s]+", "");
+        if (resp.http.Cache-Control == "") {
+            unset resp.http.Cache-Control;
+        }
+    }
 }

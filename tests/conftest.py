@@ -1,11 +1,14 @@
 """Fixtures of every step that works on hosts."""
 
 import contextlib
+import secrets
 import subprocess
 
 import pytest
 import yaml
 
+from tests.support.accounts import Portal
+from tests.support.blog import LOGIN, Author, Blog
 from tests.support.browser import Chromium, Visitor
 from tests.support.hosts import LEVEL, Fleet
 from tests.support.site import Site
@@ -76,6 +79,39 @@ def site(fleet, tmp_path_factory):
     """The public sites of the level under test, and a way to them."""
     with Site(fleet, tmp_path_factory.mktemp("site")).resolving() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def portal(site):
+    """The accounts site."""
+    return Portal(site)
+
+
+@pytest.fixture
+def account(portal):
+    """Somebody without rights: name and password."""
+    uid, password = f"test-{secrets.token_hex(4)}", secrets.token_hex(8)
+    portal.make(uid, password)
+    yield uid, password
+    portal.remove(uid)
+
+
+@pytest.fixture(scope="session")
+def blog(site):
+    """The blog."""
+    return Blog(site)
+
+
+@pytest.fixture(scope="module")
+def author(blog, portal):
+    """An editor of the blog, signed in; what was written goes with the editor."""
+    word = secrets.token_hex(8)
+    portal.remove(LOGIN)
+    portal.make(LOGIN, word)
+    portal.join(LOGIN, "blog-editors")
+    yield Author(blog, portal, word)
+    portal.remove(LOGIN)
+    blog.forget(LOGIN)
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,9 @@ import secrets as random
 
 import pytest
 
-from tests.fleet import test_blog as blogs
-from tests.fleet.test_blog import blog  # noqa: F401
 from tests.fleet.test_search import ask, found
-from tests.fleet.test_wiki import password, site, writer  # noqa: F401
+from tests.fleet.test_wiki import password, writer  # noqa: F401
 from tests.support.waiting import wait_for
-
-
-@pytest.fixture(scope="module")
-def author(blog):  # noqa: F811
-    """Somebody who writes in the blog."""
-    with contextlib.contextmanager(blogs.account)(blog) as word:
-        yield blogs.Writer(blog, word)
 
 
 def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writer, author):  # noqa: F811
@@ -24,7 +15,7 @@ def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writ
     if not servers:
         pytest.skip("this level has no search server")
     text, title = "findme" + random.token_hex(6), f"Search {random.token_hex(4)}"
-    blog = author.blog  # noqa: F811
+    blog = author.blog
     with contextlib.ExitStack() as after:
         for server in servers:
             # monit would start it again in the middle of the test.

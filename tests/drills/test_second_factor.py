@@ -5,10 +5,8 @@ import shlex
 
 import pytest
 
-from tests.fleet import test_accounts as of_accounts
 from tests.support import accounts
 
-portal, account = of_accounts.portal, of_accounts.account
 DEMAND = {"lemonldap-ng": {"second_factor": {"privileged": True}}}
 
 

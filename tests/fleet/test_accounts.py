@@ -4,108 +4,11 @@ import contextlib
 import json
 import re
 import secrets as random
-import socket
 
 import pytest
-import requests
-import yaml
 
 from tests.support import accounts
 from tests.support.waiting import wait_for
-from tools.inventory import TREE
-
-# Messages of the portal.
-BAD_CREDENTIALS, MALFORMED, REFUSED_PARTNER, WAIT, TOO_SHORT = 5, 40, 84, 86, 29
-
-
-class Portal:
-    """The portal as seen from here: the level's names lead to the first frontend."""
-
-    def __init__(self, fleet, folder):
-        self.fleet, self.domain = fleet, fleet.domain()
-        self.name = f"accounts.{self.domain}"
-        self.url = f"https://{self.name}/"
-        self.redirect = f"https://docs.{self.domain}/sso/callback"
-        frontend = fleet.with_role("frontend")[0]
-        self.address = fleet.address(frontend.name)
-        self.ca = folder / "ca.crt"
-        self.ca.write_text(frontend.file("/etc/ssl/site/ca.crt").content_string, "utf-8")
-        self.host = fleet.with_role("accounts")[0].name
-        self.base = ",".join(f"dc={part}" for part in self.domain.split("."))
-        table = TREE / "pillar" / "secrets" / fleet.inventory.level / "secrets.yaml"
-        self.secrets = yaml.safe_load(table.read_text("utf-8"))
-        if not self.secrets["oidc-wiki"].startswith("sandbox-only-"):
-            pytest.skip("this level's secrets are not in clear")
-
-    def person(self):
-        browser = requests.Session()
-        browser.trust_env = False
-        browser.verify = str(self.ca)
-        return accounts.Person(self.url, browser)
-
-    def shell(self, command, stdin=None, seconds=60):
-        return self.fleet.shell(self.host, command, stdin=stdin, seconds=seconds)
-
-    def dn(self, uid):
-        return f"uid={uid},ou=people,{self.base}"
-
-    def change(self, ldif):
-        done = self.shell("ldapmodify -Q -Y EXTERNAL -H ldapi:///", stdin=ldif)
-        assert done.returncode == 0, done.stderr
-
-    def make(self, uid, password):
-        """A person with a password, made by root of the directory's host."""
-        self.change(
-            f"dn: {self.dn(uid)}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: {uid}\n"
-            f"cn: Test {uid}\nsn: {uid}\ngivenName: Test\nmail: {uid}@{self.domain}\n"
-            f"userPassword: {password}\n"
-        )
-
-    def join(self, uid, group, change="add"):
-        """Put somebody into a group, or take out of it (``delete``), as root does."""
-        self.change(
-            f"dn: cn={group},ou=groups,{self.base}\nchangetype: modify\n"
-            f"{change}: member\nmember: {self.dn(uid)}\n"
-        )
-
-    def remove(self, uid):
-        self.shell(
-            "ldapmodify -Q -Y EXTERNAL -H ldapi:///", f"dn: {self.dn(uid)}\nchangetype: delete\n"
-        )
-
-    def mail(self, address):
-        """The newest mail to somebody, out of the sink."""
-        hosts = self.fleet.with_role("mail")
-        if not hosts:
-            pytest.skip("this level has no mail host")
-        done = self.fleet.shell(
-            hosts[0].name, f"/usr/local/bin/sink-mail --to {address} --wait 40", seconds=60
-        )
-        assert done.returncode == 0, done.stderr
-        return accounts.text_of(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def portal(fleet, tmp_path_factory):
-    made = Portal(fleet, tmp_path_factory.mktemp("portal"))
-    resolve = socket.getaddrinfo
-
-    def here(name, *rest, **more):
-        ours = isinstance(name, str) and name.endswith(made.domain)
-        return resolve(made.address if ours else name, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", here)
-        yield made
-
-
-@pytest.fixture
-def account(portal):
-    """Somebody without rights: name and password."""
-    uid, password = f"test-{random.token_hex(4)}", random.token_hex(8)
-    portal.make(uid, password)
-    yield uid, password
-    portal.remove(uid)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +117,7 @@ def test_a_page_for_operators_is_not_for_others(portal, account):
     person.sign_in(*account)
     redirect = f"https://mail.{portal.domain}/sso/callback"
     back, page = person.authorize("operators", redirect, accounts.pkce()[1])
-    assert back is None and accounts.message(page.text) == REFUSED_PARTNER
+    assert back is None and accounts.message(page.text) == accounts.REFUSED_PARTNER
 
 
 # -- people --------------------------------------------------------------------
@@ -238,7 +141,7 @@ def test_who_signs_out_is_out(portal, account):
 def test_a_name_is_no_filter(portal, name):
     person = portal.person()
     answer = person.sign_in(name, portal.secrets["accounts-operator"])
-    assert accounts.message(answer.text) in (BAD_CREDENTIALS, MALFORMED)
+    assert accounts.message(answer.text) in (accounts.BAD_CREDENTIALS, accounts.MALFORMED)
     assert not person.inside
 
 
@@ -248,7 +151,7 @@ def test_who_guesses_waits_even_with_the_right_password(portal, account):
         portal.person().sign_in(uid, "wrong-" + random.token_hex(4))
     person = portal.person()
     answer = person.sign_in(uid, password)
-    assert accounts.message(answer.text) == WAIT
+    assert accounts.message(answer.text) == accounts.WAIT
     assert not person.inside
 
 
@@ -325,7 +228,7 @@ def test_somebody_signs_up_and_resets_the_password(portal):
         link = re.search(r"https://\S+mail_token=[0-9a-f]+[^\s\"<]*", text)
         link = link.group().replace("&amp;", "&")
         refused = person.reset(person.browser.get(link, timeout=60), "short")
-        assert accounts.message(refused.text) == TOO_SHORT
+        assert accounts.message(refused.text) == accounts.TOO_SHORT
         person.forgot(address)
         before = text
 

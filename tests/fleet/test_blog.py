@@ -1,21 +1,14 @@
 """The blog as its readers and writers meet it, through the public edge."""
 
 import contextlib
-import json
 import re
 import secrets as random
-import socket
 from concurrent import futures
 
 import pytest
-import requests
 
-from tests.fleet import test_accounts as of_accounts
+from tests.support.blog import LOGIN
 from tests.support.waiting import wait_for
-
-portal = of_accounts.portal
-CORE = "/usr/share/wordpress"
-LOGIN = "fleet-test-writer"
 
 # Ways in that are closed, and what is nobody's business.
 HIDDEN = [
@@ -44,111 +37,9 @@ HIDDEN = [
 ]
 
 
-class Blog:
-    """The blog as seen from here: its name leads to the first frontend."""
-
-    def __init__(self, fleet, folder):
-        frontend = fleet.with_role("frontend")[0]
-        self.fleet, self.host = fleet, fleet.with_role("blog")[0]
-        self.name = f"blog.{fleet.domain()}"
-        self.url = f"https://{self.name}"
-        self.address = fleet.address(frontend.name)
-        self.ca = folder / "ca.crt"
-        self.ca.write_text(frontend.file("/etc/ssl/site/ca.crt").content_string, "utf-8")
-
-    def browser(self):
-        """A browser with its own cookies that trusts the level's CA and no other."""
-        opened = requests.Session()
-        opened.trust_env = False
-        opened.verify = str(self.ca)
-        return opened
-
-    def get(self, path, **more):
-        return self.browser().get(self.url + path, **({"timeout": 60} | more))
-
-    def php(self, code, user="root", **given):
-        """Run PHP with WordPress loaded; what it echoes. `$given` has what was given."""
-        script = (
-            "<?php $_SERVER['HTTP_HOST'] = 'localhost';"
-            f"require '{CORE}/wp-load.php';"
-            f"$given = json_decode(<<<'J'\n{json.dumps(given)}\nJ\n, true);"
-            f"{code}"
-        )
-        done = self.fleet.shell(self.host.name, f"runuser -u {user} -- php", stdin=script)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    def forget(self, login):
-        """Delete an account and what it wrote."""
-        self.php(
-            "require ABSPATH . 'wp-admin/includes/user.php';"
-            "$id = username_exists($given['login']);"
-            '$all = $wpdb->prepare("SELECT ID FROM $wpdb->posts WHERE post_author = %d", $id);'
-            "if ($id) { foreach ($wpdb->get_col($all) as $post) wp_delete_post($post, true);"
-            " wp_delete_user($id); }",
-            login=login,
-        )
-
-
 @pytest.fixture(scope="module")
-def blog(fleet, tmp_path_factory):
-    made = Blog(fleet, tmp_path_factory.mktemp("blog"))
-    resolve = socket.getaddrinfo
-
-    def here(name, *rest, **more):
-        ours = isinstance(name, str) and name.endswith(fleet.domain())
-        return resolve(made.address if ours else name, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", here)
-        yield made
-
-
-class Writer:
-    """Somebody who signed in at the accounts site and works through the edge."""
-
-    def __init__(self, blog, portal, password):
-        self.blog, person = blog, portal.person()
-        self.browser = person.browser
-        form = self.browser.get(f"{blog.url}/wp-admin/", timeout=60)
-        self.answer = person.sign_in(LOGIN, password, path=form.url, page=form)
-        asked = self.browser.get(
-            f"{blog.url}/wp-admin/admin-ajax.php?action=rest-nonce", timeout=60
-        )
-        self.nonce = asked.text.strip()
-
-    def rest(self, method, path, **what):
-        return self.browser.request(
-            method,
-            f"{self.blog.url}/wp-json/wp/v2/{path}",
-            headers={"X-WP-Nonce": self.nonce},
-            timeout=60,
-            **what,
-        )
-
-    def publish(self, title, text, **more):
-        made = self.rest(
-            "POST", "posts", json={"title": title, "content": text, "status": "publish"} | more
-        )
-        assert made.status_code == 201, made.text
-        return made.json()
-
-
-@pytest.fixture(scope="module")
-def writer(blog, portal):
-    """An editor; what the editor wrote goes with the editor."""
-    word = random.token_hex(8)
-    portal.remove(LOGIN)
-    portal.make(LOGIN, word)
-    portal.join(LOGIN, "blog-editors")
-    yield Writer(blog, portal, word)
-    portal.remove(LOGIN)
-    blog.forget(LOGIN)
-
-
-@pytest.fixture(scope="module")
-def post(writer):
-    return writer.publish(f"Fleet test {random.token_hex(4)}", "Written by a test.")
+def post(author):
+    return author.publish(f"Fleet test {random.token_hex(4)}", "Written by a test.")
 
 
 # -- readers -------------------------------------------------------------------
@@ -191,7 +82,7 @@ def test_what_a_reader_asks_for(blog, path, kind):
 @pytest.mark.parametrize("path", HIDDEN)
 def test_what_is_closed_does_not_exist(blog, path):
     assert blog.get(path, allow_redirects=False).status_code == 404
-    assert blog.browser().post(blog.url + path, data="x", timeout=60).status_code == 404
+    assert blog.site.session().post(blog.url + path, data="x", timeout=60).status_code == 404
 
 
 def test_only_the_public_site_is_for_search_engines(blog):
@@ -208,14 +99,14 @@ def test_names_of_accounts_are_not_told(blog, post):
     assert answer.status_code == 404
     for path in ("/feed/", post["link"].removeprefix(blog.url)):
         assert f"author/{LOGIN}" not in blog.get(path).text
-    page = blog.browser().post(
+    page = blog.site.session().post(
         f"{blog.url}/wp-login.php", data={"log": "nobody-at-all", "pwd": "x"}, timeout=60
     )
     assert "do not fit together" in page.text and "nobody-at-all</strong>" not in page.text
 
 
 def test_a_forged_host_is_refused(blog):
-    answer = blog.browser().get(
+    answer = blog.site.session().get(
         f"https://nobody.{blog.fleet.domain()}/", allow_redirects=False, timeout=30
     )
     assert answer.status_code == 421
@@ -239,41 +130,41 @@ def test_a_header_makes_no_https(blog):
 # -- writers -------------------------------------------------------------------
 
 
-def test_the_admin_pages_work_through_the_edge(blog, writer):
-    assert writer.answer.status_code == 200
-    assert writer.answer.url == f"{blog.url}/wp-admin/"
+def test_the_admin_pages_work_through_the_edge(blog, author):
+    assert author.answer.status_code == 200
+    assert author.answer.url == f"{blog.url}/wp-admin/"
     for path in ("/wp-admin/edit.php", "/wp-admin/post-new.php", "/wp-admin/profile.php"):
-        answer = writer.browser.get(blog.url + path, timeout=60)
+        answer = author.browser.get(blog.url + path, timeout=60)
         assert answer.status_code == 200 and answer.url == blog.url + path, path
         assert "no-cache" in answer.headers["Cache-Control"]
-    page = writer.browser.get(blog.url, timeout=60)
+    page = author.browser.get(blog.url, timeout=60)
     assert "no-cache" in page.headers["Cache-Control"] or "private" in page.headers["Cache-Control"]
 
 
 def test_a_stranger_is_asked_to_log_in(blog, portal):
     for path in ("/wp-admin/", "/wp-login.php", "/wp-login.php?action=x&interim-login=1"):
         assert blog.get(path).url.startswith(f"{portal.url}oauth2/authorize?"), path
-    assert blog.browser().post(f"{blog.url}/wp-json/wp/v2/posts", json={}).status_code == 401
+    assert blog.site.session().post(f"{blog.url}/wp-json/wp/v2/posts", json={}).status_code == 401
 
 
-def test_a_post_is_read_at_once(blog, writer):
+def test_a_post_is_read_at_once(blog, author):
     before = blog.get("/").text
     word = random.token_hex(8)
-    made = writer.publish(f"Fleet test {word}", f"Text {word}")
+    made = author.publish(f"Fleet test {word}", f"Text {word}")
     assert re.fullmatch(rf"{blog.url}/\d{{4}}/\d\d/fleet-test-{word}/", made["link"])
     assert word not in before
     assert word in blog.get("/").text
     assert word in blog.get("/feed/").text
     assert word in blog.get(made["link"].removeprefix(blog.url)).text
     again = random.token_hex(8)
-    assert writer.rest("POST", f"posts/{made['id']}", json={"content": again}).ok
+    assert author.rest("POST", f"posts/{made['id']}", json={"content": again}).ok
     assert again in blog.get(made["link"].removeprefix(blog.url)).text
-    assert writer.rest("DELETE", f"posts/{made['id']}").ok
+    assert author.rest("DELETE", f"posts/{made['id']}").ok
     assert blog.get(made["link"].removeprefix(blog.url)).status_code == 404
     assert word not in blog.get("/").text
 
 
-def test_a_post_and_its_comments_are_found(blog, writer):
+def test_a_post_and_its_comments_are_found(blog, author):
     if not blog.fleet.with_role("elastic"):
         pytest.skip("this level has no search server")
     word, said = "findme" + random.token_hex(6), "findme" + random.token_hex(6)
@@ -281,7 +172,7 @@ def test_a_post_and_its_comments_are_found(blog, writer):
     def everywhere(words):
         """The addresses that the site's search page and the blog's own search find."""
         answer = (
-            blog.browser()
+            blog.site.session()
             .get(
                 f"https://search.{blog.fleet.domain()}/",
                 params={"q": words, "format": "json"},
@@ -293,9 +184,9 @@ def test_a_post_and_its_comments_are_found(blog, writer):
         return [one["url"] for one in answer["results"] if one["site"] == "blog"], page
 
     # The database's own search knows no stems and no comments.
-    made = writer.publish(f"Fleet test {random.token_hex(4)}", f"{word} foxes were jumping")
+    made = author.publish(f"Fleet test {random.token_hex(4)}", f"{word} foxes were jumping")
     form = {"comment": f"A comment {said}", "comment_post_ID": made["id"], "comment_parent": 0}
-    assert writer.browser.post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60).ok
+    assert author.browser.post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60).ok
     for words in (f"{word} fox jumped", said):
 
         def found(words=words):
@@ -303,7 +194,7 @@ def test_a_post_and_its_comments_are_found(blog, writer):
             return urls == [made["link"]] and made["link"] in page
 
         wait_for(found, 30, f"a post is found by {words}")
-    assert writer.rest("DELETE", f"posts/{made['id']}").ok
+    assert author.rest("DELETE", f"posts/{made['id']}").ok
 
     def gone():
         urls, page = everywhere(f"{word} fox jumped")
@@ -312,20 +203,20 @@ def test_a_post_and_its_comments_are_found(blog, writer):
     wait_for(gone, 30, "a post in the trash is found no more")
 
 
-def test_a_comment_needs_a_login_and_is_read_at_once(blog, writer, post):
+def test_a_comment_needs_a_login_and_is_read_at_once(blog, author, post):
     word = random.token_hex(8)
     form = {"comment": f"A comment {word}", "comment_post_ID": post["id"], "comment_parent": 0}
-    refused = blog.browser().post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60)
+    refused = blog.site.session().post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60)
     assert refused.status_code == 403
     path = post["link"].removeprefix(blog.url)
     assert word not in blog.get(path).text
-    taken = writer.browser.post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60)
+    taken = author.browser.post(f"{blog.url}/wp-comments-post.php", data=form, timeout=60)
     assert taken.status_code == 200, taken.status_code
     assert word in blog.get(path).text
     assert word in blog.get("/comments/feed/").text
 
 
-def test_an_upload_is_served_and_never_run(blog, writer):
+def test_an_upload_is_served_and_never_run(blog, author):
     name = f"fleet-{random.token_hex(4)}"
     png = (
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -336,23 +227,23 @@ def test_an_upload_is_served_and_never_run(blog, writer):
         "Content-Disposition": f'attachment; filename="{name}.png"',
         "Content-Type": "image/png",
     }
-    made = writer.browser.post(
+    made = author.browser.post(
         f"{blog.url}/wp-json/wp/v2/media",
         data=png,
-        headers=kind | {"X-WP-Nonce": writer.nonce},
+        headers=kind | {"X-WP-Nonce": author.nonce},
         timeout=60,
     )
     assert made.status_code == 201, made.text
     path = made.json()["source_url"].removeprefix(blog.url)
     seen = blog.get(path)
     assert seen.content == png and seen.headers["X-Content-Type-Options"] == "nosniff"
-    bad = writer.browser.post(
+    bad = author.browser.post(
         f"{blog.url}/wp-json/wp/v2/media",
         data="<?php echo 6*7;",
         headers={
             "Content-Disposition": f'attachment; filename="{name}.php"',
             "Content-Type": "image/png",
-            "X-WP-Nonce": writer.nonce,
+            "X-WP-Nonce": author.nonce,
         },
         timeout=60,
     )
@@ -388,7 +279,7 @@ def test_code_is_not_changed_from_a_browser(blog):
 def test_guessing_passwords_is_slowed_down(blog):
     def guess(_):
         form = {"log": LOGIN, "pwd": "wrong"}
-        answer = blog.browser().post(f"{blog.url}/wp-login.php", data=form, timeout=120)
+        answer = blog.site.session().post(f"{blog.url}/wp-login.php", data=form, timeout=120)
         return answer.status_code
 
     # At once: on a slow machine one after the other is slow enough to be let in.
@@ -442,7 +333,7 @@ def test_objects_are_kept_and_voided(blog):
     assert blog.php(read) == "nothing"
 
 
-def test_pages_and_posts_go_on_without_the_cache(blog, writer):
+def test_pages_and_posts_go_on_without_the_cache(blog, author):
     word = random.token_hex(8)
     blog.php("wp_cache_set('fleet', 'old', 'fleet');")
     with contextlib.ExitStack() as after:
@@ -450,9 +341,9 @@ def test_pages_and_posts_go_on_without_the_cache(blog, writer):
             after.callback(host.run_expect, [0], "systemctl start memcached")
             host.run_expect([0], "systemctl stop memcached")
         assert blog.get(f"/?{word}").status_code == 200
-        made = writer.publish(f"Fleet test {word}", "While the cache was away.")
+        made = author.publish(f"Fleet test {word}", "While the cache was away.")
         assert word in blog.get(made["link"].removeprefix(blog.url)).text
-        assert writer.rest("DELETE", f"posts/{made['id']}").ok
+        assert author.rest("DELETE", f"posts/{made['id']}").ok
     # What changed meanwhile could not be told to the cache: it starts anew.
     assert blog.php("echo wp_cache_get('fleet', 'fleet') ?: 'nothing';") == "nothing"
 

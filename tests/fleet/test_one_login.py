@@ -12,12 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fleet import test_accounts as of_accounts
-from tests.fleet import test_blog as of_blog
 from tests.support import accounts
 from tests.support.waiting import wait_for
 
-portal, account = of_accounts.portal, of_accounts.account
 WHO = "/w/api.php?action=query&meta=userinfo&uiprop=groups&format=json"
 SESSIONS = "/usr/share/lemonldap-ng/bin/lemonldap-ng-sessions"
 
@@ -220,7 +217,6 @@ def test_a_login_is_renewed_until_the_portal_ends_it(portal, apps, account):
 
 # -- the blog ------------------------------------------------------------------
 
-blog = of_blog.blog
 PROFILE = "/wp-admin/profile.php"
 
 

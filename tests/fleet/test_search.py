@@ -6,7 +6,7 @@ import secrets as random
 
 import pytest
 
-from tests.fleet.test_wiki import password, site, writer  # noqa: F401
+from tests.fleet.test_wiki import password, writer  # noqa: F401
 from tests.support.waiting import wait_for
 
 # From saving to finding, with a busy machine under it.
@@ -21,7 +21,7 @@ def _with_a_search_server(fleet):
         pytest.skip("this level has no search server")
 
 
-def ask(site, words, **more):  # noqa: F811
+def ask(site, words, **more):
     """What the search page answers to a program."""
     answer = site.session().get(
         f"https://search.{site.domain}/", params={"q": words, "format": "json"} | more, timeout=30
@@ -30,7 +30,7 @@ def ask(site, words, **more):  # noqa: F811
     return answer.json()
 
 
-def found(site, words):  # noqa: F811
+def found(site, words):
     answer = ask(site, words)
     assert answer["available"], answer
     return [result["title"] for result in answer["results"]]
@@ -130,7 +130,7 @@ def test_beginnings_of_titles_are_suggested(site, writer):  # noqa: F811
         "x" * 5000,
     ],
 )
-def test_no_words_change_the_question(site, words):  # noqa: F811
+def test_no_words_change_the_question(site, words):
     answer = ask(site, words)
     assert answer["available"] is True
     assert len(answer["results"]) <= 10
@@ -159,19 +159,19 @@ def test_words_and_pages_cannot_bring_html(site, writer):  # noqa: F811
 @pytest.mark.parametrize(
     "query", ["", "?q=", "?q[]=x", "?q=%ff%fe", "?page=-1", "?q=x&page=99999999"]
 )
-def test_odd_questions_get_a_page(site, query):  # noqa: F811
+def test_odd_questions_get_a_page(site, query):
     answer = site.session().get(f"https://search.{site.domain}/{query}", timeout=30)
     assert answer.status_code == 200 and re.search('<form [^>]*role="search"', answer.text)
     assert "Set-Cookie" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/page.php", "/OpenSearch.php", "/config.php", "/index.php"])
-def test_there_is_one_page_and_no_other(site, path):  # noqa: F811
+def test_there_is_one_page_and_no_other(site, path):
     answer = site.session().get(f"https://search.{site.domain}{path}", timeout=30)
     assert answer.status_code == 404
 
 
-def test_a_browser_is_told_of_the_search(site):  # noqa: F811
+def test_a_browser_is_told_of_the_search(site):
     answer = site.session().get(f"https://search.{site.domain}/opensearch.xml", timeout=30)
     assert answer.headers["Content-Type"].startswith("application/opensearchdescription+xml")
     assert f"https://search.{site.domain}/?q={{searchTerms}}" in answer.text

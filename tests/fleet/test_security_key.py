@@ -2,10 +2,7 @@
 
 import re
 
-from tests.fleet import test_accounts as of_accounts
 from tests.support.accounts import sign_in_by_form
-
-portal, account = of_accounts.portal, of_accounts.account
 
 
 def inside(visitor):

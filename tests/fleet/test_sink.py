@@ -8,12 +8,10 @@ from email.message import EmailMessage
 
 import pytest
 
-from tests.fleet import test_accounts as of_accounts
-from tests.support import mail
+from tests.support import accounts, mail
 from tests.support.browser import PHONE
 from tests.support.waiting import wait_for
 
-portal, account = of_accounts.portal, of_accounts.account
 OTHERS = ("/", "/index.html", "/msg00000.html", "/filter.js", "/files/x.pdf", "/?words=a")
 # What a mail may try; each would change the page's title.
 BAD = """<h1>Good day</h1><p>Read <a href="https://docs.{domain}/wiki/Main_Page">this page</a>.</p>
@@ -149,7 +147,7 @@ def test_others_than_operators_are_refused(post, portal, account, visitors):
     assert person.inside
     answer = person.browser.get(post.url, timeout=60)
     assert answer.url.startswith(portal.url)
-    assert of_accounts.accounts.message(answer.text) == of_accounts.REFUSED_PARTNER
+    assert accounts.message(answer.text) == accounts.REFUSED_PARTNER
     assert not person.browser.cookies.get("sso_session", domain=f"mail.{post.domain}")
     # A session that is none makes no difference.
     person.browser.cookies.set("sso_session", "x" * 36, domain=f"mail.{post.domain}")

@@ -28,42 +28,6 @@ HIDDEN = [
 ]
 
 
-class Site:
-    """The level's public site as seen from here: its names lead to the first frontend."""
-
-    def __init__(self, fleet, folder):
-        frontend = fleet.with_role("frontend")[0]
-        self.fleet = fleet
-        level = fleet.inventory.level
-        pillar = yaml.safe_load((TREE / f"pillar/level/{level}.sls").read_text("utf-8"))
-        self.domain = pillar["site"]["domain"]
-        self.name = f"docs.{self.domain}"
-        self.address = fleet.address(frontend.name)
-        self.ca = folder / "ca.crt"
-        self.ca.write_text(frontend.file("/etc/ssl/site/ca.crt").content_string, "utf-8")
-
-    def session(self):
-        """A browser with its own cookies that trusts the level's CA and no other."""
-        opened = requests.Session()
-        opened.trust_env = False
-        opened.verify = str(self.ca)
-        return opened
-
-
-@pytest.fixture(scope="module")
-def site(fleet, tmp_path_factory):
-    made = Site(fleet, tmp_path_factory.mktemp("site"))
-    resolve = socket.getaddrinfo
-
-    def here(name, *rest, **more):
-        ours = isinstance(name, str) and name.endswith(made.domain)
-        return resolve(made.address if ours else name, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", here)
-        yield made
-
-
 @pytest.fixture(scope="module")
 def password(fleet):
     """The first account's password: in git in clear for a sandbox only."""
@@ -77,16 +41,16 @@ def password(fleet):
 class Writer:
     """Somebody who is logged in."""
 
-    def __init__(self, site, password=None):
+    def __init__(self, site, password=None, wiki="docs"):
         self.site, self.browser, self.created = site, site.session(), []
-        self.api = f"https://{site.name}/w/api.php"
+        self.api = site.url(wiki, "/w/api.php")
         if password:
             answer = self.post(
                 action="clientlogin",
                 username="WikiAdmin",
                 password=password,
                 logintoken=self.token("login"),
-                loginreturnurl=f"https://{site.name}/",
+                loginreturnurl=site.url(wiki),
             )
             assert answer["clientlogin"]["status"] == "PASS", answer
 
@@ -129,7 +93,7 @@ def from_frontend(site, app, path):
     """What one app host answers to the frontend: body and status."""
     host = site.fleet.with_role("frontend")[0]
     return host.check_output(
-        f"curl -s -m 30 -w ' %{{http_code}}' -H 'Host: {site.name}' "
+        f"curl -s -m 30 -w ' %{{http_code}}' -H 'Host: docs.{site.domain}' "
         f"-H 'X-Forwarded-Proto: https' http://{site.fleet.address(app.name)}{path}"
     )
 
@@ -138,9 +102,9 @@ def from_frontend(site, app, path):
 
 
 def test_a_page_over_a_certificate_of_the_level(site):
-    answer = site.session().get(f"https://{site.name}/", timeout=30)
+    answer = site.session().get(f"https://docs.{site.domain}/", timeout=30)
     assert answer.status_code == 200
-    assert answer.url == f"https://{site.name}/wiki/Main_Page"
+    assert answer.url == f"https://docs.{site.domain}/wiki/Main_Page"
     assert "<title>" in answer.text
     assert "server" not in answer.headers or "/" not in answer.headers["server"]
     for header in ("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"):
@@ -149,28 +113,30 @@ def test_a_page_over_a_certificate_of_the_level(site):
 
 def test_without_the_level_s_ca_nobody_is_trusted(site):
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(f"https://{site.name}/", timeout=30)
+        requests.get(f"https://docs.{site.domain}/", timeout=30)
 
 
 def test_styles_and_scripts_load(site):
     browser = site.session()
-    page = browser.get(f"https://{site.name}/wiki/Main_Page", timeout=30).text
+    page = browser.get(f"https://docs.{site.domain}/wiki/Main_Page", timeout=30).text
     assert "/w/load.php?" in page
     styles = browser.get(
-        f"https://{site.name}/w/load.php?lang=en&modules=skins.vector.styles&only=styles"
+        f"https://docs.{site.domain}/w/load.php?lang=en&modules=skins.vector.styles&only=styles"
         "&skin=vector-2022",
         timeout=60,
     )
     assert styles.status_code == 200 and styles.headers["Content-Type"].startswith("text/css")
     assert ".vector-" in styles.text
-    logo = browser.get(f"https://{site.name}/site/logo.svg", timeout=30)
+    logo = browser.get(f"https://docs.{site.domain}/site/logo.svg", timeout=30)
     assert logo.status_code == 200 and "svg" in logo.headers["Content-Type"]
 
 
 def test_plain_http_leads_to_https(site):
-    answer = site.session().get(f"http://{site.name}/wiki/X?a=b", allow_redirects=False, timeout=30)
+    answer = site.session().get(
+        f"http://docs.{site.domain}/wiki/X?a=b", allow_redirects=False, timeout=30
+    )
     assert answer.status_code == 301
-    assert answer.headers["Location"] == f"https://{site.name}/wiki/X?a=b"
+    assert answer.headers["Location"] == f"https://docs.{site.domain}/wiki/X?a=b"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -190,21 +156,21 @@ def test_old_tls_is_refused(site, version):
         context.maximum_version = ssl.TLSVersion[version.replace(".0", "").replace(".", "_")]
     context.set_ciphers("ALL:@SECLEVEL=0")
     with (
-        socket.create_connection((site.address, 443), timeout=10) as line,
+        socket.create_connection((site.addresses[0], 443), timeout=10) as line,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
-        context.wrap_socket(line, server_hostname=site.name)
+        context.wrap_socket(line, server_hostname=f"docs.{site.domain}")
 
 
 @pytest.mark.parametrize("path", HIDDEN)
 def test_what_is_nobody_s_business_does_not_exist(site, path):
-    assert site.session().get(f"https://{site.name}{path}", timeout=30).status_code == 404
+    assert site.session().get(f"https://docs.{site.domain}{path}", timeout=30).status_code == 404
 
 
 def test_the_client_s_own_word_about_its_address_counts_nothing(site):
     def seen(headers):
         answer = site.session().get(
-            f"https://{site.name}/w/api.php?action=query&meta=userinfo&format=json",
+            f"https://docs.{site.domain}/w/api.php?action=query&meta=userinfo&format=json",
             headers=headers,
             timeout=30,
         )
@@ -297,7 +263,7 @@ def test_what_was_written_is_found(writer):
 
 def fresh_page(site):
     """A page that no cache has: a host makes it."""
-    page = f"https://{site.name}/wiki/Main_Page?fresh={random.token_hex(8)}"
+    page = f"https://docs.{site.domain}/wiki/Main_Page?fresh={random.token_hex(8)}"
     answer = site.session().get(page, timeout=30)
     assert answer.headers["X-Cache"] != "HIT"
     return answer
@@ -393,11 +359,11 @@ def test_the_database_is_not_spoken_to_in_clear(fleet, host):
 def test_the_rest_api_answers(site, writer):
     writer.edit("Fleet test of REST", "a page for the API")
     answer = site.session().get(
-        f"https://{site.name}/w/rest.php/v1/page/Fleet_test_of_REST", timeout=60
+        f"https://docs.{site.domain}/w/rest.php/v1/page/Fleet_test_of_REST", timeout=60
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["source"] == "a page for the API"
-    missing = f"https://{site.name}/w/rest.php/v1/page/There_is_no_such_page"
+    missing = f"https://docs.{site.domain}/w/rest.php/v1/page/There_is_no_such_page"
     assert site.session().get(missing, timeout=60).status_code == 404
 
 
@@ -407,13 +373,13 @@ def test_switches_of_the_wiki_are_seen_by_its_readers(fleet, site, writer):
     pillar = fleet.shell(host.name, "salt-call --out=json pillar.get mediawiki").stdout
     given = json.loads(pillar)["local"] or {}
     on = {name: given.get(name, False) for name in asked}
-    page = site.session().get(f"https://{site.name}/wiki/Main_Page", timeout=60)
+    page = site.session().get(f"https://docs.{site.domain}/wiki/Main_Page", timeout=60)
     assert ("noindex" in page.text) is not bool(on["indexed"])
     assert ("noindex" in page.headers.get("X-Robots-Tag", "")) is not bool(on["indexed"])
     if not on["analytics"]:
         # No script of anybody else: all that the page loads is its own.
         outside = re.findall(r'<script[^>]+src="(?:https?:)?//([^/"]+)', page.text)
-        assert {name for name in outside if name != site.name} == set()
+        assert {name for name in outside if name != f"docs.{site.domain}"} == set()
     if not on["uploads"]:
         answer = writer.browser.post(
             writer.api,

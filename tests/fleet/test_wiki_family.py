@@ -3,18 +3,15 @@
 import json
 import secrets as random
 import shlex
-from types import SimpleNamespace
 
 import pytest
 
-from tests.fleet import test_accounts as of_accounts
 from tests.fleet.test_one_login import Reader
 from tests.fleet.test_wiki import Writer
 from tests.support import database
 from tests.support.keystores import talk
 from tests.support.waiting import wait_for
 
-portal, account = of_accounts.portal, of_accounts.account
 WIKIS = {"docs": ("wiki", "mediawiki-admin"), "test": ("testwiki", "mediawiki-testwiki-admin")}
 OTHER = {"docs": "test", "test": "docs"}
 RUN = "php /usr/share/mediawiki/maintenance/run.php"
@@ -63,8 +60,7 @@ def writers(site, secrets):
     """The first account of each wiki, logged in."""
     made = {}
     for wiki, (_, password) in WIKIS.items():
-        place = SimpleNamespace(name=f"{wiki}.{site.domain}", session=site.session)
-        made[wiki] = Writer(place, secrets[password])
+        made[wiki] = Writer(site, secrets[password], wiki)
     yield made
     for writer in made.values():
         writer.tidy()
@@ -97,9 +93,8 @@ def test_each_has_its_title_and_its_own_password(site, writers, secrets):
     assert title("docs") == ("Web Platform Docs", f"https://docs.{site.domain}", "wiki")
     assert title("test") == ("Web Platform Test Wiki", f"https://test.{site.domain}", "testwiki")
     for wiki, (_, password) in WIKIS.items():
-        place = SimpleNamespace(name=f"{OTHER[wiki]}.{site.domain}", session=site.session)
         with pytest.raises(AssertionError, match="FAIL"):
-            Writer(place, secrets[password])
+            Writer(site, secrets[password], OTHER[wiki])
 
 
 def test_a_login_on_one_is_none_on_the_other(site, writers):

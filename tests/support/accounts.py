@@ -12,6 +12,14 @@ from email import message_from_string
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
+import pytest
+import yaml
+
+from tools.inventory import TREE
+
+# Messages of the portal.
+BAD_CREDENTIALS, MALFORMED, REFUSED_PARTNER, WAIT, TOO_SHORT = 5, 40, 84, 86, 29
+
 
 class _Forms(HTMLParser):
     """The forms of a page: ``[{"action", "id", "fields": {name: value}}]``."""
@@ -158,6 +166,72 @@ def text_of(mail):
         for part in parts
         if part.get_content_maintype() == "text"
     )
+
+
+class Portal:
+    """
+    The accounts site, from outside and, for what a test needs beside it, as root of its host.
+
+    site
+        :py:class:`tests.support.site.Site`.
+    """
+
+    def __init__(self, site):
+        self.site, self.fleet, self.domain = site, site.fleet, site.domain
+        self.name = f"accounts.{self.domain}"
+        self.url = f"https://{self.name}/"
+        self.redirect = f"https://docs.{self.domain}/sso/callback"
+        self.host = self.fleet.with_role("accounts")[0].name
+        self.base = ",".join(f"dc={part}" for part in self.domain.split("."))
+        table = TREE / "pillar" / "secrets" / self.fleet.inventory.level / "secrets.yaml"
+        self.secrets = yaml.safe_load(table.read_text("utf-8"))
+        if not self.secrets["oidc-wiki"].startswith("sandbox-only-"):
+            pytest.skip("this level's secrets are not in clear")
+
+    def person(self):
+        """Somebody with a new browser."""
+        return Person(self.url, self.site.session())
+
+    def shell(self, command, stdin=None, seconds=60):
+        return self.fleet.shell(self.host, command, stdin=stdin, seconds=seconds)
+
+    def dn(self, uid):
+        return f"uid={uid},ou=people,{self.base}"
+
+    def change(self, ldif):
+        done = self.shell("ldapmodify -Q -Y EXTERNAL -H ldapi:///", stdin=ldif)
+        assert done.returncode == 0, done.stderr
+
+    def make(self, uid, password):
+        """A person with a password, made by root of the directory's host."""
+        self.change(
+            f"dn: {self.dn(uid)}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: {uid}\n"
+            f"cn: Test {uid}\nsn: {uid}\ngivenName: Test\nmail: {uid}@{self.domain}\n"
+            f"userPassword: {password}\n"
+        )
+
+    def join(self, uid, group, change="add"):
+        """Put somebody into a group, or take out of it (``delete``), as root does."""
+        self.change(
+            f"dn: cn={group},ou=groups,{self.base}\nchangetype: modify\n"
+            f"{change}: member\nmember: {self.dn(uid)}\n"
+        )
+
+    def remove(self, uid):
+        self.shell(
+            "ldapmodify -Q -Y EXTERNAL -H ldapi:///", f"dn: {self.dn(uid)}\nchangetype: delete\n"
+        )
+
+    def mail(self, address):
+        """The newest mail to somebody, out of the sink."""
+        hosts = self.fleet.with_role("mail")
+        if not hosts:
+            pytest.skip("this level has no mail host")
+        done = self.fleet.shell(
+            hosts[0].name, f"/usr/local/bin/sink-mail --to {address} --wait 40", seconds=60
+        )
+        assert done.returncode == 0, done.stderr
+        return text_of(done.stdout)
 
 
 def tokens(person, client, secret, code, redirect_uri, verifier=None):

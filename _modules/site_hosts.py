@@ -215,10 +215,14 @@ def sites_of(table, level):
     }
 
 
-def sites():
+def sites(level=None):
     """
-    The public sites of the own level: from pillar on a minion, from the tree where
+    The public sites of a level: on a minion its own from pillar, from the tree where
     the master renders pillar.
+
+    level
+        Where the master renders pillar, whose it is: the options of a module there
+        are the master's own.
 
     CLI Example:
 
@@ -226,12 +230,10 @@ def sites():
 
         salt-call site_hosts.sites
     """
-    if "sites" in __pillar__:
+    if level is None and "sites" in __pillar__:
         return __pillar__["sites"]
-    # An orchestration renders under the master's own name and this suffix.
-    level = parse(__opts__["id"].removesuffix("_master"))["level"]
     for root in map(Path, __opts__.get("pillar_roots", {}).get("base", [])):
-        if (root / "sites.yaml").is_file():
+        if level and (root / "sites.yaml").is_file():
             files = (root / "sites.yaml", root / "level" / f"{level}.sls")
             return sites_of(*(yaml.safe_load(file.read_text("utf-8")) for file in files))
     raise CommandExecutionError(

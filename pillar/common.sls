@@ -1,7 +1,8 @@
 # What every host of every level has. No secrets here.
 {%- import_yaml "static-sites.yaml" as static_sites %}
+{%- set level = salt["site_hosts.parse"](opts["id"] | regex_replace("_master$", "")).level %}
 registry: {{ salt["site_hosts.registry"]() | json }}
-sites: {{ salt["site_hosts.sites"]() | json }}
+sites: {{ salt["site_hosts.sites"](level) | json }}
 static-sites: {{ static_sites | json }}
 
 nftables:

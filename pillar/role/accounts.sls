@@ -2,7 +2,7 @@
 # What every host with the role accounts has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
-{%- set sites = salt["site_hosts.sites"]() %}
+{%- set sites = salt["site_hosts.sites"](level) %}
 
 # --- the directory ------------------------------------------------------------
 slapd:

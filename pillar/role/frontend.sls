@@ -3,7 +3,7 @@
 # shares the requests among the hosts of each site.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
-{%- set sites = salt["site_hosts.sites"]() %}
+{%- set sites = salt["site_hosts.sites"](level) %}
 {%- import_yaml "redirects.yaml" as redirects %}
 {%- import_yaml "domains.yaml" as domains %}
 nginx:

@@ -9,7 +9,7 @@ postfix:
 rspamd:
   secrets:
     dkim: {{ secrets["mail-dkim-rsa-key"] | json }}
-{%- if "mail" in salt["site_hosts.sites"]() %}
+{%- if "mail" in salt["site_hosts.sites"](level) %}
 
 # --- the level's mailbox, for operators to read ----------------------------------
 nginx:

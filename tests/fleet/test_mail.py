@@ -222,3 +222,16 @@ def test_what_looks_like_spam_is_refused(host, fleet, domain):
     ]
     assert mail.talk(fleet, host.name, "127.0.0.1", commands, tls=False)[-1][0] == 554
     assert mail.read(fleet, SOMEBODY, subject, wait=0) is None
+
+
+def test_a_configuration_is_refused_for_its_mistakes_alone(fleet):
+    host = fleet.with_role("app")[0]
+    check = "/usr/local/lib/saltworks/postfix-check"
+    # Debian's own copy of a file is behind, as after a change of /etc/hosts.
+    host.run_expect([0], "echo '# behind' >> /var/spool/postfix/etc/services")
+    host.run_expect([0], f"{check} /etc/postfix/main.cf")
+    wrong = host.run_expect(
+        [1],
+        f"(cat /etc/postfix/main.cf; echo no_such_name = 1) > /run/wrong.cf; {check} /run/wrong.cf",
+    )
+    assert "no_such_name" in wrong.stderr

@@ -41,11 +41,15 @@ packages() {
         echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/force-unsafe-io
     fi
     apt-get update
-    # Without a configuration postfix would come up as the world's mail server.
-    install -d -m 0755 /etc/postfix
-    [ -e /etc/postfix/main.cf ] ||
-        printf 'compatibility_level = 3.6\ninet_interfaces = loopback-only\nmaster_service_disable = inet\n' \
-            >/etc/postfix/main.cf
+    # Without a configuration postfix would come up as the world's mail server. With
+    # this one its package is content; it goes again, and nothing starts postfix then
+    # before the states have written the real one.
+    stub=
+    if [ ! -e /etc/postfix/main.cf ]; then
+        stub=/etc/postfix/main.cf
+        install -d -m 0755 /etc/postfix
+        printf 'compatibility_level = 3.6\nmaster_service_disable = inet\n' >"$stub"
+    fi
     # Of what the base states install, what every host has: so that the
     # sandbox unpacks it once and not on each host.
     apt-get install -y --no-install-recommends \
@@ -55,6 +59,7 @@ packages() {
     # The states start these, with a configuration.
     systemctl disable monit.service postfix.service 2>/dev/null || true
     systemctl stop postfix.service 2>/dev/null || true
+    [ -z "$stub" ] || rm -f "$stub"
     # The kernel follows connections only once a rule asks for it. Without this,
     # the minion's connection would be unknown when the real rules come, and what
     # the master says over it would be dropped.

@@ -70,3 +70,14 @@ def test_bounces_are_counted(script, said, capsys):
     said["journalctl"] = "status=bounced\n" * 6
     assert script.main(["--minutes", "7"]) == 1
     assert capsys.readouterr().out == "mail goes out\n6 mails came back in 7 minutes\n"
+
+
+def test_a_queue_that_cannot_be_read_is_one_sentence(script, monkeypatch, capsys):
+    def run(command, **_):
+        raise subprocess.CalledProcessError(
+            69, command, stderr="postqueue: fatal: mail is\n down\n"
+        )
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert script.main([]) == 1
+    assert capsys.readouterr().out == "the queue cannot be read: postqueue: fatal: mail is down\n"

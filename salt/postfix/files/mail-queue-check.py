@@ -58,7 +58,11 @@ def problems(age, count, minutes):
         How many mails may come back in these minutes.
     """
     found = []
-    waiting = queue()
+    try:
+        waiting = queue()
+    except subprocess.SubprocessError as error:
+        why = getattr(error, "stderr", None) or error
+        return [f"the queue cannot be read: {' '.join(str(why).split())}"]
     if waiting and waiting[0][0] > age:
         seconds, queue_id, why = waiting[0]
         found.append(

@@ -89,8 +89,9 @@ def test_a_person_s_first_day(visitors, portal, newcomer, post):
     page.wait_for_url(f"https://docs.{portal.domain}/**")
 
     # Edit the wiki, which welcomes a newcomer with a dialog.
-    welcome = page.get_by_role("button", name="Start editing")
-    page.add_locator_handler(welcome, lambda: welcome.click())
+    page.add_locator_handler(
+        page.get_by_role("button", name="Start editing"), lambda button: button.click()
+    )
     person.open("docs", f"/w/index.php?title=User:{name}&action=edit")
     person.shot("editing")
     page.locator("#wpTextbox1").fill(f"The {word} begins on the wiki.")

@@ -10,7 +10,9 @@ def test_no_unit_failed(host):
     assert failed == ""
 
 
-def test_highstate_by_salt_call_changes_nothing(host):
+# That of the others changes nothing is seen by the second `up`, in test_convergence.py.
+@pytest.mark.role("app")
+def test_highstate_by_salt_call_changes_nothing(fleet, host):
     done = host.run("salt-call --out=json --retcode-passthrough state.highstate")
     states = json.loads(done.stdout[done.stdout.index("{") :])["local"]
     assert isinstance(states, dict), states

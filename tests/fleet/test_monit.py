@@ -12,13 +12,14 @@ def _summary(host):
 
 def test_every_service_is_watched_and_well(host, fleet):
     wanted = {service["name"] for service in registry.services(fleet.inventory.names, host.roles)}
-    wanted |= {"root", "resolver", "system", "mail-queue"}
+    wanted |= {"root", "resolver", "system", "mail-queue", "certificates"}
     if "app" in host.roles:
         wanted |= {"wiki-docs", "wiki-test"}
 
+    assert set(_summary(host)) == wanted
+
     def well():
-        found = _summary(host)
-        assert found == dict.fromkeys(wanted, "OK")
+        assert _summary(host) == dict.fromkeys(wanted, "OK")
         return True
 
     wait_for(well, 90, f"monit on {host.name} reports every check as OK", interval=3)

@@ -367,6 +367,10 @@ def wrong_secrets(tree):
         for name, value in table.items():
             if in_clear and compiler.PGP_BLOCK in value:
                 problems.append(f"{where}: {name} is encrypted. Cure: a fake in clear")
+            if in_clear and name.endswith("-rsa-key") and "PRIVATE KEY" not in value:
+                problems.append(
+                    f"{where}: {name} is no key. Cure: ./fleet secret set {level} {name} --generate"
+                )
             if not in_clear and not is_encrypted(value):
                 problems.append(
                     f"{where}: {name} stands in clear. Cure: take it as known to all: "

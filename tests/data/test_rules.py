@@ -278,6 +278,7 @@ def test_good_secrets_pass(small_tree):
         (STAGING, "memo-password: in clear\n", "stands in clear"),
         (STAGING, "memo-password: '-----BEGIN PGP MESSAGE----- x'\n", "stands in clear"),
         (SANDBOX, BLOCK, "memo-password is encrypted"),
+        (SANDBOX, "memo-password: a-fake\nmemo-rsa-key: b-fake\n", "memo-rsa-key is no key"),
         (SANDBOX, "memo-password: a-fake\na: a-fake\n", "has the value of memo-password"),
         (SANDBOX, "memo-password: a-fake\na: b-fake\n", "not sorted"),
         (STAGING, None, "./fleet secret init staging"),

@@ -193,7 +193,6 @@ def test_what_is_written_is_read_on_every_host(site, writer):
 
 
 def test_a_changed_message_is_read_on_every_host(site, writer):
-    # Each host keeps messages in its own memory.
     title = "MediaWiki:Fleet-test-message"
     question = "/w/api.php?action=query&meta=allmessages&ammessages=fleet-test-message&format=json"
     old = "none yet"

@@ -175,7 +175,11 @@ def test_who_is_signed_in_once_is_signed_in_on_both(portal, account):
     assert set(test.who()[1]) == {"*", "user", "autoconfirmed"}
     # Out on one is out on both.
     docs.browser.get(f"{docs.wiki}/sso/logout", timeout=60)
-    assert (docs.who()[0], test.who()[0]) == (None, None)
+    wait_for(
+        lambda: (docs.who()[0], test.who()[0]) == (None, None),
+        10,
+        "who is out on one is out on both",
+    )
 
 
 def test_an_operator_has_rights_on_both(portal):

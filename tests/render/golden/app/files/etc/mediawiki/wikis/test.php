@@ -95,9 +95,6 @@ $wgObjectCaches['site-cache'] = [
 $wgMainCacheType = 'site-cache';
 $wgParserCacheType = 'site-cache';
 $wgMessageCacheType = 'site-cache';
-# Each host keeps the messages in its own memory as well. One key in the shared cache
-# tells when they changed; without this a page asks there for each of forty.
-$wgUseLocalMessageCache = true;
 
 # Jobs wait in the database for mediawiki-jobs-test.service.
 $wgJobRunRate = 0;

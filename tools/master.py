@@ -13,6 +13,7 @@ KEYS = "/etc/salt/pki/master"
 AUTHORITY = "/var/lib/saltworks/ca/ca.crt"
 READY_SECONDS = 60
 DETAIL_SECONDS = 4
+ANOTHER_SECONDS = 900
 ALL = "all hosts"
 
 
@@ -164,6 +165,24 @@ class Master:
             if answer is None or isinstance(answer, dict)
         }
 
+    def _wait_for_another(self, progress):
+        """
+        Wait until no orchestration runs: that of a killed command goes on without it,
+        and two at once would be refused by each other's hosts.
+        """
+        until = time.monotonic() + ANOTHER_SECONDS
+        told = False
+        while self.inside("pgrep", "-f", "[s]tate.orchestrate", check=False).returncode == 0:
+            if not told:
+                progress.say("the orchestration of a killed run is still at work; waiting for it")
+                told = True
+            if time.monotonic() > until:
+                raise FleetError(
+                    f"another orchestration has run for {ANOTHER_SECONDS} s on {self.id}",
+                    "`./fleet exec salt -- pkill -f state.orchestrate`, then run again",
+                )
+            time.sleep(2)
+
     def orchestrate(self, name, progress, pillar=None):
         """
         Run an orchestration, and show what its hosts do meanwhile.
@@ -172,6 +191,7 @@ class Master:
         "changes", "seconds"}.
         Raises FleetError when it could not be run at all.
         """
+        self._wait_for_another(progress)
         names = {host.id: host.name for host in self.sandbox.inventory.hosts}
         watcher = subprocess.Popen(
             self.transport.words(

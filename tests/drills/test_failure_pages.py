@@ -167,17 +167,18 @@ def test_a_program_behind_it_that_is_not_there(drill):
     drill.wait_well("blog")
 
 
+# What a router says, and silence towards a form, the balancer takes for a refusal (its README).
 @pytest.mark.parametrize(
-    ("verdict", "cause"),
+    ("verdict", "cause", "more"),
     [
-        ("drop", "network-unreachable"),
-        (REFUSED, "connection-refused"),
-        # What a router says of it, the balancer takes for a refusal (its README).
-        ("reject with icmp type net-unreachable", "connection-refused"),
+        ("drop", "network-unreachable", ()),
+        ("drop", "connection-refused", POST),
+        (REFUSED, "connection-refused", ()),
+        (REFUSED, "connection-refused", POST),
+        ("reject with icmp type net-unreachable", "connection-refused", ()),
+        ("reject with icmp type net-unreachable", "connection-refused", POST),
     ],
-    ids=["silence", "refusal", "router"],
 )
-@pytest.mark.parametrize("more", [(), POST], ids=["get", "post"])
 def test_no_way_to_the_host(drill, verdict, cause, more):
     with drill.trusting("blog"), drill.packets(["blog"], verdict):
         drill.is_told(drill.get("blog", *more), cause)

@@ -94,7 +94,7 @@ def from_frontend(site, app, path):
     host = site.fleet.with_role("frontend")[0]
     return host.check_output(
         f"curl -s -m 30 -w ' %{{http_code}}' -H 'Host: docs.{site.domain}' "
-        f"-H 'X-Forwarded-Proto: https' http://{site.fleet.address(app.name)}{path}"
+        f"-H 'X-Forwarded-Proto: https' 'http://{site.fleet.address(app.name)}{path}'"
     )
 
 

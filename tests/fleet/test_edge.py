@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.fleet.test_site_pages import Answer, is_page
+from tests.support.site import Site
 from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
@@ -24,12 +25,11 @@ class Edge:
     """The frontends as seen from this machine, which is outside."""
 
     def __init__(self, fleet, folder):
-        self.fleet, self.domain = fleet, fleet.domain()
+        site = Site(fleet, folder)
+        self.fleet, self.domain, self.ca = fleet, site.domain, site.ca
         self.frontends = fleet.with_role("frontend")
-        self.addresses = {host.name: fleet.address(host.name) for host in self.frontends}
-        self.ca = folder / "ca.crt"
-        authority = self.frontends[0].file("/etc/ssl/site/ca.crt").content_string
-        self.ca.write_text(authority, "utf-8")
+        names = [host.name for host in self.frontends]
+        self.addresses = dict(zip(names, site.addresses, strict=True))
 
     def url(self, name, path, scheme="https"):
         """The address of a page of a site; an empty name is the domain itself."""

@@ -318,7 +318,7 @@ def configuration(portal, site, sites, privileged=()):
         # A form that one host has shown may be sent to the other.
         "tokenUseGlobalStorage": 1,
         # Each look goes to the database: an ended session is ended on every host.
-        "handlerInternalCache": 1,
+        "handlerInternalCache": 0,
         "localSessionStorage": "",
         "localSessionStorageOptions": {},
         "loginHistoryEnabled": 1,

@@ -1,7 +1,11 @@
 # Managed by Saltworks: a minion has started; give it the site's Python.
-{%- for kind in ["modules", "states", "grains", "returners"] %}
+# It renders pillar anew once, after the last kind: many may start at the same time.
+{%- for kind in ["modules", "states", "returners", "grains"] %}
 minion-started-sync-{{ kind }}:
   local.saltutil.sync_{{ kind }}:
     - tgt: [{{ data["id"] | json }}]
     - tgt_type: list
+    - kwarg:
+        saltenv: base
+        refresh: {{ kind == "grains" }}
 {%- endfor %}

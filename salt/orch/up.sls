@@ -29,17 +29,11 @@ every accepted host answers:
         interval: 3
 
 {%- if pillar.get("sync", True) %}
-{#-   saltutil.sync_all asks for fourteen more kinds, of which this site has none. #}
-{%-   for kind in ["modules", "states", "grains", "returners"] %}
 
-every host has the site's {{ kind }}:
-  salt.function:
-    - name: saltutil.sync_{{ kind }}
-    - tgt: {{ ids | json }}
-    - tgt_type: list
-    - timeout: 60
+every host has the site's Python:
+  site_hosts.synchronized:
+    - hosts: {{ ids | json }}
     - failhard: True
-{%-   endfor %}
 
 # Before the master's own highstate, which renews them: it has one, too.
 the master has a certificate for every host:

@@ -141,6 +141,12 @@ def held(host, unit):
         host.run_expect([0], f"systemctl start {unit} && systemctl kill -s CONT {unit}")
 
 
+def asked(host):
+    """How many requests wait for PHP to take them."""
+    said = host.check_output("ss -Hxl src /run/php/blog.sock")
+    return int(said.split()[2])
+
+
 @contextlib.contextmanager
 def stopped(host, unit):
     """A unit does not run."""
@@ -227,6 +233,8 @@ def test_an_answer_that_breaks_off(drill, kill):
     host = drill.hosts["blog"][0]
     with drill.trusting("blog"), held(host, "php8.4-fpm"):
         answer = drill.begin("blog", *POST)
+        # Behind the balancer the request has a way to go: to the web server, and on.
+        wait_for(lambda: asked(host), 5, "the program behind the web server is asked")
         host.run_expect([0], kill)
         drill.is_told(answer(), "read-error")
     drill.wait_well("blog")

@@ -6,7 +6,9 @@ import shlex
 import pytest
 
 from tests.support import accounts
+from tests.support.waiting import wait_for
 
+CONFIGURATION = "/etc/lemonldap-ng/conf/lmConf-1.json"
 DEMAND = {"lemonldap-ng": {"second_factor": {"privileged": True}}}
 
 
@@ -17,6 +19,9 @@ def apply(portal, pillar=None):
         words.append("pillar=" + json.dumps(pillar))
     done = portal.shell(shlex.join(words), seconds=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    # Each process looks for another configuration when it last did so five seconds ago.
+    seen = f"find {CONFIGURATION} -not -newermt '-6 seconds'"
+    wait_for(lambda: portal.shell(seen).stdout, 20, "every process has the configuration")
 
 
 @pytest.fixture(scope="module")

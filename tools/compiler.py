@@ -233,9 +233,13 @@ def compile_host(tree, host_id, pillar_only=False):
         UTF-8
     """
     workdir = Path(tempfile.mkdtemp(prefix="saltworks-compile-"))
+    usual = tempfile.tempdir
+    # Salt leaves each template that it rendered behind as a temporary file.
+    tempfile.tempdir = str(workdir)
     try:
         return _Host(Path(tree).resolve(), host_id, workdir).compile(pillar_only)
     finally:
+        tempfile.tempdir = usual
         shutil.rmtree(workdir, ignore_errors=True)
 
 

@@ -1,5 +1,9 @@
 """The compiler itself: a tree that is well passes, each broken one is refused with its cure."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tools import compiler
@@ -48,6 +52,22 @@ def test_an_encrypted_level_gets_stand_ins(small_tree):
 
 def test_the_same_tree_gives_the_same_result_twice(small_tree):
     assert compile_one(small_tree) == compile_one(small_tree)
+
+
+def test_nothing_is_left_behind(small_tree, tmp_path):
+    """Salt keeps a temporary file for each template: 4000 for a run of these tests."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    words = "import sys; from tools.compiler import compile_host; compile_host(*sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", words, str(small_tree), HOST],
+        env=dict(os.environ, TMPDIR=str(folder)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []
 
 
 def test_certificates_stand_in_pillar(small_tree):

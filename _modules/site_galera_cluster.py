@@ -16,10 +16,15 @@ ANSWER_SECONDS = 15
 POLL_SECONDS = 3
 
 
-def _told(hosts, function, arguments):
+def _told(hosts, function, arguments, **how):
     """{host: what it returned} of those that answer; raises where one failed."""
     said = __salt__["saltutil.cmd"](
-        hosts, function, list(arguments), tgt_type="list", timeout=ANSWER_SECONDS
+        hosts,
+        function,
+        list(arguments),
+        tgt_type="list",
+        timeout=ANSWER_SECONDS,
+        **how,
     )
     found = {host: said[host] for host in hosts if "ret" in said.get(host, {})}
     for host, answer in found.items():
@@ -33,7 +38,8 @@ def _ask(hosts, function, *arguments):
     found = {}
     for _ in range(ASK_TIMES):
         missing = [host for host in hosts if host not in found]
-        found.update(_told(missing, function, arguments))
+        # As long again for the question whether who is silent is still at work.
+        found.update(_told(missing, function, arguments, gather_job_timeout=ANSWER_SECONDS))
         silent = [host for host in hosts if host not in found]
         if not silent:
             return {host: found[host] for host in hosts}

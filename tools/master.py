@@ -8,6 +8,7 @@ import time
 
 from tools import tree
 from tools.errors import FleetError
+from tools.progress import QUIET_AFTER
 
 KEYS = "/etc/salt/pki/master"
 AUTHORITY = "/var/lib/saltworks/ca/ca.crt"
@@ -258,7 +259,9 @@ class Master:
     def _details(self, names, working, ended, progress):
         """Every few seconds, say which state each working host is at, from its minion's log."""
         script = "tail -c 20000 /var/log/salt/minion | grep -o 'Running state .*' | tail -n 1"
-        while not ended.wait(DETAIL_SECONDS):
+        # Each look costs a host a process; a log says no more than one line a while.
+        pause = DETAIL_SECONDS if progress.console.is_terminal else QUIET_AFTER
+        while not ended.wait(pause):
             for host_id in sorted(working):
                 said = self.transport.inside(host_id, "sh", "-c", script, check=False).stdout
                 found = re.search(r"Running state \[(.+)\] at time", said)

@@ -9,10 +9,11 @@
 {%- set ids = salt["site_hosts.accepted"]() %}
 {%- set master = salt["site_hosts.accepted"](roles="salt") %}
 {%- set waves = [
-      ("the master itself", ["salt"]),
-      ("the databases", ["db"]),
-      ("the keystores, mail and the search engine", ["memcache", "redis", "mail", "elastic"]),
-      ("the accounts", ["accounts"]),
+      ("the master itself and the databases", ["salt", "db"]),
+      (
+        "the keystores, mail, the search engine and the accounts",
+        ["memcache", "redis", "mail", "elastic", "accounts"],
+      ),
       ("the apps", ["app", "blog"]),
       ("the frontends", ["frontend"]),
     ] %}
@@ -54,12 +55,14 @@ every host has told its address:
 {%-   set members = [] %}
 {%-   for role in roles %}{% do members.extend(salt["site_hosts.accepted"](roles=role)) %}{% endfor %}
 {%-   if members %}
-{%-     if roles == ["db"] %}
+{%-     set databases = [] %}
+{%-     if "db" in roles %}{% set databases = salt["site_hosts.accepted"](roles="db") %}{% endif %}
+{%-     if databases %}
 # A highstate never starts a cluster that has stopped as a whole: that takes a
 # look at all of its hosts. Nothing is done to one that runs, or that is new.
 the databases run from the last write that any of them holds:
   site_galera.cluster_running:
-    - hosts: {{ members | json }}
+    - hosts: {{ databases | json }}
     - failhard: True
 
 {%     endif %}
@@ -88,16 +91,16 @@ every daemon of {{ wave }} runs and answers:
     - timeout: 90
     - kwarg: {seconds: 60}
     - failhard: True
-{%     if roles == ["db"] %}
+{%     if databases %}
 every database is in one cluster:
   site_galera.cluster_healthy:
-    - hosts: {{ members | json }}
+    - hosts: {{ databases | json }}
     - failhard: True
 
 # A changed configuration or certificate is taken by one node after the other.
 every database runs with its configuration:
   site_galera.cluster_current:
-    - hosts: {{ members | json }}
+    - hosts: {{ databases | json }}
     - files:
       - /etc/mysql/mariadb.conf.d/70-saltworks.cnf
       - /etc/ssl/site/host.crt

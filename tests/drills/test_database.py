@@ -31,6 +31,8 @@ def nodes(fleet, sandbox):
     yield hosts
     there = sandbox.containers()
     sandbox.start(*[host.name for host in hosts if not there[host.id]["running"]])
+    for host in hosts:
+        host.run_expect([0], "systemctl unmask mariadb")
     recover(fleet)
     database.wait_until_whole(hosts)
 
@@ -95,14 +97,16 @@ def test_all_nodes_die_at_once(fleet, sandbox, nodes, table, app, secrets, remem
     names = [node.name for node in nodes]
     with database.Writer(fleet, app, table, seconds=15, password=secrets["mariadb-wiki"]) as writer:
         wait_until_written(nodes[1], table)
+        if not remembered:
+            # Nobody finds anybody before the look at all of them.
+            for node in nodes:
+                node.run_expect([0], "systemctl mask mariadb")
         sandbox.kill(*names)
     assert writer.result["failures"]
     sandbox.start(*names)
     if not remembered:
         for node in nodes:
-            node.run_expect([0], "systemctl stop mariadb")
-        for node in nodes:
-            node.run_expect([0], "rm -f /var/lib/mysql/gvwstate.dat")
+            node.run_expect([0], "rm -f /var/lib/mysql/gvwstate.dat && systemctl unmask mariadb")
     steps = recover(fleet)
     running = steps["the databases run from the last write that any of them holds"]
     if not remembered:

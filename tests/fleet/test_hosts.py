@@ -31,6 +31,8 @@ def test_grains_say_what_the_id_says(host, fleet):
     }
 
 
+# It is the master that refuses, whoever asks.
+@pytest.mark.role("memcache-sessions")
 @pytest.mark.parametrize("path", ["pillar/registry.yaml", "../pillar/top.sls", ".git/config"])
 def test_fileserver_refuses_what_is_not_under_salt(host, path):
     done = host.run(f"salt-call --out=json cp.get_file_str salt://{path}")

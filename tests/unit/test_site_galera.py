@@ -420,7 +420,7 @@ def cluster(load, monkeypatch):
     module.arguments = []
     module.answers = {}
 
-    def cmd(hosts, function, arguments, tgt_type, timeout):
+    def cmd(hosts, function, arguments, tgt_type, timeout, gather_job_timeout=None):
         assert tgt_type == "list"
         module.arguments.append(arguments)
         module.asked.append((function.partition(".")[2], list(hosts)))

@@ -314,6 +314,19 @@ def test_peers_of_no_role_is_an_error(roles):
         module.peers(*roles)
 
 
+def test_the_mine_is_asked_once_a_run_and_again_in_the_next(monkeypatch):
+    module = on_host(APP, {APP: "10.0.0.1"})
+    answers = [{APP: "10.0.0.1", "memcache-sessions1.sandbox.wpd.internal": "10.0.0.7"}, {}]
+    module.__salt__["mine.get"] = lambda target, function: answers.pop(0)
+    for _ in range(2):
+        assert [host["name"] for host in module.peers("memcache", minimum=0)] == [
+            "memcache-sessions1"
+        ]
+    later = module.time.monotonic() + module.MINE_SECONDS + 1
+    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    assert module.peers("memcache", minimum=0) == [] and not answers
+
+
 def test_a_mined_text_that_is_no_address_stops_all():
     module = on_host(APP, {"db1.sandbox.wpd.internal": "10.0.0.1; reboot"})
     with pytest.raises(ValueError, match="does not appear to be"):

@@ -87,7 +87,7 @@ def sockets():
 @pytest.fixture(scope="module")
 def booted(vagrant):
     assert left_behind() == []
-    done = vagrant("up", "--provider=docker", seconds=180)
+    done = vagrant("up", "--provider=docker", seconds=400)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done
 
@@ -126,16 +126,16 @@ def test_the_fleet_tests_run_unchanged(booted, vagrant, copy, tmp_path, sockets)
         env=dict(os.environ, FLEET_LEVEL=LEVEL, PYTHONPATH=str(copy)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:]
     for name in HOSTS:
-        assert f"test_highstate_by_salt_call_changes_nothing[{name}] PASSED" in done.stdout
+        assert f"test_no_unit_failed[{name}] PASSED" in done.stdout
 
 
 def test_a_second_provision_changes_nothing(booted, vagrant):
-    done = vagrant("provision", seconds=120)
+    done = vagrant("provision", seconds=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for name in HOSTS:
         assert f"{name} ok, 0 changed" in " ".join(done.stdout.split())

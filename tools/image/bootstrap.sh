@@ -157,7 +157,7 @@ join() {
     if ! [ -s "$pki/minion.pem" ]; then
         (
             umask 077
-            openssl genrsa -out "$pki/minion.pem.new" 3072 2>/dev/null
+            openssl genrsa -out "$pki/minion.pem.new" 2048 2>/dev/null
             mv "$pki/minion.pem.new" "$pki/minion.pem"
         )
         changed=true

@@ -292,7 +292,11 @@ def _follow(stream, names, working, progress):
             continue
         if data.get("fun") not in ("state.highstate", "state.apply"):
             if parts[3] == "new" and len(data.get("minions", [])) > 1:
-                progress.step(ALL, data.get("fun", ""))
+                # One job may be several functions.
+                functions = data.get("fun", "")
+                if isinstance(functions, list):
+                    functions = ", ".join(name.partition(".")[2] for name in functions)
+                progress.step(ALL, functions)
             continue
         if parts[3] == "new":
             progress.forget(ALL)

@@ -12,7 +12,8 @@ from tests.support.blog import LOGIN, Author, Blog
 from tests.support.browser import Chromium, Visitor
 from tests.support.hosts import LEVEL, Fleet
 from tests.support.site import Site
-from tools.inventory import TREE
+from tests.support.wiki import Writer
+from tools.inventory import TREE, is_sandbox
 
 
 def pytest_addoption(parser):
@@ -114,14 +115,31 @@ def author(blog, portal):
     blog.forget(LOGIN)
 
 
+@pytest.fixture(scope="module")
+def password(fleet):
+    """The wiki's first account's password: in git in clear for a sandbox only."""
+    path = TREE / "pillar" / "secrets" / fleet.inventory.level / "secrets.yaml"
+    found = yaml.safe_load(path.read_text("utf-8"))["mediawiki-admin"]
+    if not is_sandbox(fleet.inventory.level):
+        pytest.skip("this level's secrets are not in clear")
+    return found
+
+
+@pytest.fixture(scope="module")
+def writer(site, password):
+    """Somebody who may write in the wiki; the pages made go at the end."""
+    made = Writer(site, password)
+    yield made
+    made.tidy()
+
+
 @pytest.fixture(scope="session")
-def chromium(fleet, tmp_path_factory):
+def chromium(site, tmp_path_factory):
     """The browser's program: started when the first test asks for a visitor."""
-    frontend = fleet.with_role("frontend")[0]
     program = Chromium(
-        fleet.domain(),
-        fleet.address(frontend.name),
-        frontend.file("/etc/ssl/site/ca.crt").content_string,
+        site.domain,
+        site.addresses[0],
+        site.ca.read_text("utf-8"),
         tmp_path_factory.mktemp("chromium"),
         yaml.safe_load((TREE / "pillar/domains.yaml").read_text("utf-8")).get(LEVEL) or (),
     )

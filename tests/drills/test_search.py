@@ -6,11 +6,10 @@ import secrets as random
 import pytest
 
 from tests.fleet.test_search import ask, found
-from tests.fleet.test_wiki import password, writer  # noqa: F401
 from tests.support.waiting import wait_for
 
 
-def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writer, author):  # noqa: F811
+def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writer, author):
     servers = site.fleet.with_role("elastic")
     if not servers:
         pytest.skip("this level has no search server")

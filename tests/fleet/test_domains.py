@@ -49,33 +49,33 @@ def shown(fleet, host, name):
 
 
 @pytest.mark.role("frontend")
-@pytest.mark.parametrize("site", sorted(STATIC))
-def test_a_static_site_sets_and_sees_no_cookie(fleet, edge, host, site):
-    answer = edge.ask(host.name, site, "/", "-H", "Cookie: session=x; token=y")
+@pytest.mark.parametrize("static", sorted(STATIC))
+def test_a_static_site_sets_and_sees_no_cookie(fleet, edge, host, static):
+    answer = edge.ask(host.name, static, "/", "-H", "Cookie: session=x; token=y")
     assert answer.status == 200 and "<h1>" in answer.body
     assert "set-cookie" not in answer.headers and "x-cache" not in answer.headers
     assert answer.headers["cache-control"] == "max-age=300"
     assert "script-src" not in answer.headers["content-security-policy"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]
-    style = edge.ask(host.name, site, "/site.css")
+    style = edge.ask(host.name, static, "/site.css")
     assert style.status == 200 and style.headers["cache-control"] == "max-age=3600"
     # Who has it already is told so, and gets nothing twice.
-    kept = edge.ask(host.name, site, "/", "-H", f"If-None-Match: {answer.headers['etag']}")
+    kept = edge.ask(host.name, static, "/", "-H", f"If-None-Match: {answer.headers['etag']}")
     assert kept.status == 304
 
 
 @pytest.mark.role("frontend")
-@pytest.mark.parametrize("site", sorted(STATIC))
-def test_what_a_static_site_has_not_is_its_page_and_no_folder_is_listed(fleet, edge, host, site):
+@pytest.mark.parametrize("static", sorted(STATIC))
+def test_what_a_static_site_has_not_is_its_page_and_no_folder_is_listed(fleet, edge, host, static):
     for path in ("/nothing-here", "/.well-known/", "/../www/index.html", "/robots.txt/", "//"):
-        answer = edge.ask(host.name, site, path, "--path-as-is")
+        answer = edge.ask(host.name, static, path, "--path-as-is")
         assert "Index of" not in answer.body
         if path != "//":
             assert answer.status in (400, 404), path
-    is_page(edge.ask(host.name, site, "/nothing-here"), host, "not-found")
+    is_page(edge.ask(host.name, static, "/nothing-here"), host, "not-found")
     # Another site's files are not this one's.
-    other = "webat25" if site != "webat25" else "compat"
-    assert edge.ask(host.name, site, f"/{other}/index.html").status == 404
+    other = "webat25" if static != "webat25" else "compat"
+    assert edge.ask(host.name, static, f"/{other}/index.html").status == 404
 
 
 def test_the_pages_below_a_site_are_there(edge):
@@ -85,9 +85,9 @@ def test_the_pages_below_a_site_are_there(edge):
 
 
 @SIZES
-@pytest.mark.parametrize("site", [*sorted(set(STATIC) - {"www"}), "compat/css"])
-def test_a_static_site_in_a_browser(visitors, site, size):
-    name, _, path = site.partition("/")
+@pytest.mark.parametrize("static", [*sorted(set(STATIC) - {"www"}), "compat/css"])
+def test_a_static_site_in_a_browser(visitors, static, size):
+    name, _, path = static.partition("/")
     visitor = visitors(size=size)
     answer = visitor.open(name, f"/{path}")
     assert answer.status == 200

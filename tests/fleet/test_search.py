@@ -6,7 +6,6 @@ import secrets as random
 
 import pytest
 
-from tests.fleet.test_wiki import password, writer  # noqa: F401
 from tests.support.waiting import wait_for
 
 # From saving to finding, with a busy machine under it.
@@ -43,7 +42,7 @@ def word():
 # -- what is written is found, what is gone is not -----------------------------
 
 
-def test_an_edit_is_found_within_seconds_and_a_deleted_page_is_not(site, writer):  # noqa: F811
+def test_an_edit_is_found_within_seconds_and_a_deleted_page_is_not(site, writer):
     first, second, title = word(), word(), f"Search {random.token_hex(4)}"
     writer.edit(title, f"{first} stands ''here''")
     wait_for(lambda: found(site, first) == [title], SECONDS, "an edit is found")
@@ -72,14 +71,14 @@ def test_an_edit_is_found_within_seconds_and_a_deleted_page_is_not(site, writer)
     writer.created.append(moved)
 
 
-def test_a_redirect_s_name_finds_the_page_it_leads_to(site, writer):  # noqa: F811
+def test_a_redirect_s_name_finds_the_page_it_leads_to(site, writer):
     title, name = f"Search {random.token_hex(4)}", word()
     writer.edit(title, "a page with another name")
     writer.edit(name.capitalize(), f"#REDIRECT [[{title}]]")
     wait_for(lambda: found(site, name) == [title], SECONDS, "a redirect's name finds its page")
 
 
-def test_the_wiki_answers_from_the_search_server(site, writer):  # noqa: F811
+def test_the_wiki_answers_from_the_search_server(site, writer):
     text, title = word(), f"Search {random.token_hex(4)}"
     writer.edit(title, f"{text} {{{{#if: x | stands here }}}}")
 
@@ -101,7 +100,7 @@ def test_the_wiki_answers_from_the_search_server(site, writer):  # noqa: F811
     )
 
 
-def test_beginnings_of_titles_are_suggested(site, writer):  # noqa: F811
+def test_beginnings_of_titles_are_suggested(site, writer):
     title = f"Suggest{random.token_hex(4)} middle end"
     writer.edit(title, "suggested")
 
@@ -137,7 +136,7 @@ def test_no_words_change_the_question(site, words):
     assert len(answer["query"]) <= 300
 
 
-def test_words_and_pages_cannot_bring_html(site, writer):  # noqa: F811
+def test_words_and_pages_cannot_bring_html(site, writer):
     text, evil = word(), "<script>alert(1)</script>"
     writer.edit(f"Search {random.token_hex(4)}", f"{text} &lt;script>alert(1)&lt;/script>")
     wait_for(lambda: found(site, text), SECONDS, "the page is found")

@@ -7,10 +7,10 @@ import shlex
 import pytest
 
 from tests.fleet.test_one_login import Reader
-from tests.fleet.test_wiki import Writer
 from tests.support import database
 from tests.support.keystores import talk
 from tests.support.waiting import wait_for
+from tests.support.wiki import Writer
 
 WIKIS = {"docs": ("wiki", "mediawiki-admin"), "test": ("testwiki", "mediawiki-testwiki-admin")}
 OTHER = {"docs": "test", "test": "docs"}

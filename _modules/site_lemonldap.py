@@ -331,6 +331,7 @@ def configuration(portal, site, sites, privileged=()):
         "bruteForceProtectionMaxFailed": portal["brute_force"]["max_failures"],
         "bruteForceProtectionLockTimes": ", ".join(map(str, portal["brute_force"]["lock_seconds"])),
         "bruteForceProtectionMaxLockTime": max(portal["brute_force"]["lock_seconds"]),
+        "customPlugins": "::Plugins::Saltworks",
         # --- second factors
         "totp2fActivation": 1,
         "totp2fSelfRegistration": 1,

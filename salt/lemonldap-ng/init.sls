@@ -71,7 +71,7 @@ lemonldap-ng-database-password:
     - show_changes: False
     - require:
       - file: lemonldap-ng-folder-secrets
-{%- for kind in ["Captcha", "Register"] %}
+{%- for kind in ["Captcha", "Plugins", "Register"] %}
 
 lemonldap-ng-{{ kind | lower }}-module:
   file.managed:

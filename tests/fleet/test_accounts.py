@@ -88,6 +88,15 @@ def test_without_pkce_there_is_no_code(portal, operator):
     assert back["error"] == "invalid_request" and "code" not in back
 
 
+@pytest.mark.parametrize("method", ["plain", "", "s256"])
+def test_a_challenge_that_is_not_hashed_gets_no_code(portal, operator, method):
+    given = {"code_challenge_method": method}
+    back, page = operator.authorize("wiki", portal.redirect, accounts.pkce()[0], **given)
+    assert not back or "code" not in back, back
+    # The same with its hash does.
+    assert code_for(portal, operator)[0]
+
+
 @pytest.mark.parametrize("wrong", ["https://elsewhere.example/cb", "{}x", "{}?a=b", "{}/../x"])
 def test_another_address_gets_no_code(portal, operator, wrong):
     back, page = operator.authorize("wiki", wrong.format(portal.redirect), accounts.pkce()[1])

@@ -91,7 +91,7 @@ def test_without_pkce_there_is_no_code(portal, operator):
 @pytest.mark.parametrize("method", ["plain", "", "s256"])
 def test_a_challenge_that_is_not_hashed_gets_no_code(portal, operator, method):
     given = {"code_challenge_method": method}
-    back, page = operator.authorize("wiki", portal.redirect, accounts.pkce()[0], **given)
+    back, _ = operator.authorize("wiki", portal.redirect, accounts.pkce()[0], **given)
     assert not back or "code" not in back, back
     # The same with its hash does.
     assert code_for(portal, operator)[0]

@@ -36,6 +36,7 @@ class Fleet:
         # What the configuration calls a host.
         self._alias = {host.id: host.id if host.id in words else host.name for host in self.members}
         self._open = {}
+        self._addresses = {}
 
     def domain(self):
         """The level's public domain."""
@@ -89,6 +90,8 @@ class Fleet:
         )
 
     def address(self, name):
-        """The internal address of a host."""
-        done = self.shell(name, "salt-call --local --out=txt site_hosts.address")
-        return done.stdout.split()[-1]
+        """The internal address of a host; asked once, for it stays."""
+        if name not in self._addresses:
+            done = self.shell(name, "salt-call --local --out=txt site_hosts.address")
+            self._addresses[name] = done.stdout.split()[-1]
+        return self._addresses[name]

@@ -149,7 +149,7 @@ def test_who_signs_out_is_out(portal, account):
 def test_no_process_remembers_an_ended_session(portal, account):
     """Each of the portal's processes has seen it a moment before."""
 
-    def asked(person, times=12):
+    def asked(person, times=8):
         with futures.ThreadPoolExecutor(times) as pool:
             return set(pool.map(lambda _: person.inside, range(times)))
 

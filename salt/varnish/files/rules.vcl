@@ -105,6 +105,10 @@ sub vcl_backend_fetch {
     unset bereq.http.X-Cache;
     unset bereq.http.X-Failed;
     unset bereq.http.X-Site-Pass;
+    # A connection for each request; it stays on this host. On one that was used before,
+    # the balancer takes a failure of the app's host for the end of an idle connection
+    # and hangs up, without a word of what went wrong.
+    set bereq.http.Connection = "close";
 }
 
 sub vcl_backend_response {

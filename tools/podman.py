@@ -1,6 +1,7 @@
 """Podman, by its own command line."""
 
 import json
+import time
 from pathlib import Path
 
 from tools.command import run as run_command
@@ -8,6 +9,8 @@ from tools.errors import FleetError
 
 # Where conmon, the watcher of one container, leaves its exit code for podman.
 EXITS = Path("/run/libpod/exits")
+LIST_TIMES = 6
+LIST_PAUSE = 0.2  # seconds
 
 
 class PodmanError(FleetError):
@@ -57,15 +60,21 @@ class Podman:
 
     def alive(self):
         """The ids of the containers whose first process runs, as the runtime itself sees it."""
-        done = run_command(
-            [self.runtime, "list", "--format", "json"],
-            f"`{self.runtime} list`",
-            PodmanError,
-            {
-                "time": "see the machine's load, then run again",
-                "failure": f"see to what it says: {self.runtime} runs the hosts",
-            },
-        )
+        for times_left in range(LIST_TIMES - 1, -1, -1):
+            done = run_command(
+                [self.runtime, "list", "--format", "json"],
+                f"`{self.runtime} list`",
+                PodmanError,
+                {
+                    "time": "see the machine's load, then run again",
+                    "failure": f"see to what it says: {self.runtime} runs the hosts",
+                },
+                # It fails as a whole where a container goes while it looks.
+                check=not times_left,
+            )
+            if done.returncode == 0:
+                break
+            time.sleep(LIST_PAUSE)
         return {
             entry["id"] for entry in json.loads(done.stdout) or [] if entry["status"] == "running"
         }

@@ -3,4 +3,5 @@
 include:
   - base
   - ca
+  - hook
   - salt-master

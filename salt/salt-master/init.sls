@@ -12,6 +12,19 @@ salt-master-config:
     - mode: "0644"
     - makedirs: True
 
+# Engines are read when the master starts.
+salt-master-engines:
+  file.managed:
+    - name: /etc/salt/engines.sum
+    - contents:
+      - "# Managed by Saltworks: salt-master. Local changes are overwritten."
+{%- for engine in ["site_hook"] %}
+      - {{ engine }} {{ salt["cp.hash_file"]("salt://_engines/" ~ engine ~ ".py").hsum }}
+{%- endfor %}
+    - user: root
+    - group: root
+    - mode: "0644"
+
 # The keyring with which the master reads the encrypted secrets of its level.
 salt-master-keyring:
   file.directory:
@@ -71,4 +84,5 @@ salt-master-service:
       - file: salt-master-cache
     - watch:
       - file: salt-master-config
+      - file: salt-master-engines
       - file: salt-master-unit

@@ -28,6 +28,13 @@ backend docs {
     .between_bytes_timeout = 120s;
 }
 
+backend hook {
+    .path = "/run/haproxy/hook.sock";
+    .connect_timeout = 1s;
+    .first_byte_timeout = 90s;
+    .between_bytes_timeout = 60s;
+}
+
 backend mail {
     .path = "/run/haproxy/mail.sock";
     .connect_timeout = 1s;
@@ -65,6 +72,9 @@ sub site_recv {
         set req.backend_hint = blog;
     } elseif (req.http.Host == "docs.webplatform.test") {
         set req.backend_hint = docs;
+    } elseif (req.http.Host == "hook.webplatform.test") {
+        set req.backend_hint = hook;
+        set req.http.X-Site-Pass = "1";
     } elseif (req.http.Host == "mail.webplatform.test") {
         set req.backend_hint = mail;
         set req.http.X-Site-Pass = "1";
@@ -96,6 +106,8 @@ sub site_response {
         if (bereq.url ~ "^/w/rest[.]php/v1/page/") {
             set beresp.ttl = 3600s;
         }
+    }
+    if (bereq.http.Host == "hook.webplatform.test") {
     }
     if (bereq.http.Host == "mail.webplatform.test") {
     }
@@ -229,6 +241,10 @@ sub vcl_backend_fetch {
     unset bereq.http.X-Cache;
     unset bereq.http.X-Failed;
     unset bereq.http.X-Site-Pass;
+    # A connection for each request; it stays on this host. On one that was used before,
+    # the balancer takes a failure of the app's host for the end of an idle connection
+    # and hangs up, without a word of what went wrong.
+    set bereq.http.Connection = "close";
 }
 
 sub vcl_backend_response {

@@ -112,7 +112,7 @@ def test_the_master_makes_certificates_for_the_frontends_alone(compiled):
 def changed_tree(tree, folder, level, domains):
     """A copy of the tree in which a level has these further domains; returns its path."""
     root = folder / "tree"
-    for part in ("_modules", "_states", "etc", "inventory", "pillar", "salt"):
+    for part in ("_engines", "_modules", "_states", "etc", "inventory", "pillar", "salt"):
         shutil.copytree(tree / part, root / part, symlinks=True)
     (root / "pillar/domains.yaml").write_text(yaml.safe_dump({level: domains}), "utf-8")
     return root

@@ -83,7 +83,7 @@ def heard(master, tag="site/push/*"):
     unit = f"test-hook-{random.token_hex(4)}"
     master.run_expect(
         [0],
-        f"systemd-run --quiet --unit={unit} --property=StandardOutput=file:{log} "
+        f"systemd-run --quiet --collect --unit={unit} --property=StandardOutput=file:{log} "
         f"salt-run --log-level=quiet state.event '{tag}'",
     )
     probe = f"site/push/probe-{random.token_hex(4)}"

@@ -108,9 +108,11 @@ class Drill(Edge):
     def packets(self, sites, verdict):
         """What this frontend sends to the web servers of these sites ends like this over there."""
         hosts = {host.name: host for site in sites for host in self.hosts[site]}
+        ports = {str(SITES[site]["port"]) for site in sites}
         table = (
             "table inet drill {\nchain in {\ntype filter hook input priority -5\n"
-            f"ip saddr {self.addresses[self.frontend.name]} tcp dport 80 {verdict}\n}}\n}}\n"
+            f"ip saddr {self.addresses[self.frontend.name]} "
+            f"tcp dport {{ {', '.join(sorted(ports))} }} {verdict}\n}}\n}}\n"
         )
         with contextlib.ExitStack() as after:
             for host in hosts.values():
@@ -173,12 +175,12 @@ def test_a_program_behind_it_that_is_not_there(drill):
     drill.wait_well("blog")
 
 
-# What a router says, and silence towards a form, the balancer takes for a refusal (its README).
+# What a router says the balancer takes for a refusal (its README).
 @pytest.mark.parametrize(
     ("verdict", "cause", "more"),
     [
         ("drop", "network-unreachable", ()),
-        ("drop", "connection-refused", POST),
+        ("drop", "network-unreachable", POST),
         (REFUSED, "connection-refused", ()),
         (REFUSED, "connection-refused", POST),
         ("reject with icmp type net-unreachable", "connection-refused", ()),

@@ -8,12 +8,12 @@ ca:
   # Each frontend gets a certificate for each of them.
   domains: {{ (domains.get(level) or {}).keys() | sort | json }}
 
+{%- set repositories, signs = {}, {} %}
+{%- for name, app in apps.items() if level in app.branches %}
+{%-   do repositories.update({app.repository: {"app": name, "branches": [app.branches[level]]}}) %}
+{%-   do signs.update({name: secrets["hook-" ~ name]}) %}
+{%- endfor %}
 hook:
-  repositories:
-{%- for name, app in apps | dictsort if level in app.branches %}
-    {{ app.repository }}: {app: {{ name }}, branches: [{{ app.branches[level] }}]}
-{%- endfor %}
-  secrets:
-{%- for name, app in apps | dictsort if level in app.branches %}
-    {{ name }}: {{ secrets["hook-" ~ name] | json }}
-{%- endfor %}
+  # None in a level that no branch is for: then every push is refused.
+  repositories: {{ repositories | json }}
+  secrets: {{ signs | json }}

@@ -1,9 +1,6 @@
 {%- import_yaml "hook/defaults.yaml" as defaults %}
 {%- set hook = salt["slsutil.merge"](defaults, pillar.get("hook", {}), merge_lists=False) %}
 {%- set secrets = hook.pop("secrets") %}
-{%- if not hook.repositories %}
-{%-   do raise("hook: pillar hook:repositories names none; see pillar/apps.yaml") %}
-{%- endif %}
 {%- for name, repository in hook.repositories | dictsort %}
 {%-   if not secrets.get(repository.app) %}
 {%-     do raise("hook: pillar hook:secrets has no '" ~ repository.app ~ "', which " ~ name ~ " needs") %}

@@ -12,14 +12,17 @@ nftables:
 
 monit:
   programs:
-    # Mail that waits for a quarter of an hour, or comes back, on any host.
+    # Mail that waits for a quarter of an hour, or comes back, on any host. Twice in a
+    # row: while postfix starts, its queue cannot be read.
     mail-queue:
       command: /usr/local/lib/saltworks/mail-queue-check --age 900 --bounces 5 --minutes 30
-      every: 30
+      every: 15
+      times: 2
     # A certificate of this host's that ends within a month; asked once an hour.
     certificates:
       command: /usr/local/lib/saltworks/certificates-check 30 /etc/ssl/site
       every: 360
+      times: 1
 
 # A network of caches of somebody else in front of the frontends. A level that has
 # one says so in pillar/level/<level>.sls:

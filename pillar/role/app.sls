@@ -65,9 +65,11 @@ monit:
     wiki-docs:
       command: /usr/local/lib/saltworks/wiki-check docs
       every: 6
+      times: 1
     wiki-test:
       command: /usr/local/lib/saltworks/wiki-check test
       every: 6
+      times: 1
 
 # --- the search of the whole site ----------------------------------------------
 site-search:

@@ -156,11 +156,21 @@ lemonldap-ng-unit:
     - mode: "0644"
     - makedirs: True
 
+lemonldap-ng-purge-unit:
+  file.managed:
+    - name: /etc/systemd/system/liblemonldap-ng-portal-perl.service.d/saltworks.conf
+    - source: salt://lemonldap-ng/files/purge.service.conf
+    - user: root
+    - group: root
+    - mode: "0644"
+    - makedirs: True
+
 lemonldap-ng-unit-reload:
   cmd.run:
     - name: systemctl daemon-reload
     - onchanges:
       - file: lemonldap-ng-unit
+      - file: lemonldap-ng-purge-unit
 
 lemonldap-ng-service:
   service.running:

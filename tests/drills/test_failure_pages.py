@@ -15,6 +15,7 @@ import pytest
 
 from tests.fleet.test_edge import SITES, Edge
 from tests.fleet.test_site_pages import CAUSES, Answer, is_page
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 REFUSED = "reject with tcp reset"
@@ -147,16 +148,6 @@ def asked(host):
     """How many requests wait for PHP to take them."""
     said = host.check_output("ss -Hxl src /run/php/blog.sock")
     return int(said.split()[2])
-
-
-@contextlib.contextmanager
-def stopped(host, unit):
-    """A unit does not run."""
-    try:
-        host.run_expect([0], f"systemctl stop {unit}")
-        yield
-    finally:
-        host.run_expect([0], f"systemctl start {unit}")
 
 
 # -- one host, and it cannot be had ------------------------------------------------

@@ -3,18 +3,16 @@
 import json
 
 from tests.support.hook import Sender, heard, told
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 
 def test_a_push_outlives_the_master(fleet, site):
     sender, master = Sender(site), fleet.with_role("salt")[0]
     body = sender.body()
-    master.run_expect([0], "systemctl stop salt-master")
-    try:
+    with stopped(master, "salt-master"):
         assert sender.push(body).status_code == 202
         master.run_expect([0], "systemctl kill -s KILL hook")
-    finally:
-        master.run_expect([0], "systemctl start salt-master")
     with heard(master) as events:
         commit = json.loads(body)["after"]
         wait_for(lambda: told(master, commit), 60, "it was told")

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from tests.support import mail
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 CHECK = "/usr/local/lib/saltworks/mail-queue-check"
@@ -19,11 +20,7 @@ def test_mail_waits_for_the_mail_host(fleet):
     client, subject = fleet.with_role("app")[0], f"t{uuid.uuid4().hex[:12]}"
     with contextlib.ExitStack() as after:
         for relay in relays:
-            # monit would start it again in the middle of the test.
-            relay.run_expect([0], "monit unmonitor postfix")
-            after.callback(relay.run_expect, [0], "monit monitor postfix")
-            after.callback(relay.run_expect, [0], "systemctl start postfix")
-            relay.run_expect([0], "systemctl stop postfix")
+            after.enter_context(stopped(relay, "postfix"))
         mail.send(fleet, client.name, SOMEBODY, subject)
         wait_for(
             lambda: "Connection refused" in client.check_output("postqueue -j"),

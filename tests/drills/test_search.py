@@ -6,6 +6,7 @@ import secrets as random
 import pytest
 
 from tests.fleet.test_search import ask, found
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 
@@ -17,11 +18,7 @@ def test_without_the_server_pages_and_edits_go_on_and_nothing_is_lost(site, writ
     blog = author.blog
     with contextlib.ExitStack() as after:
         for server in servers:
-            # monit would start it again in the middle of the test.
-            server.run_expect([0], "monit unmonitor opensearch")
-            after.callback(server.run_expect, [0], "monit monitor opensearch")
-            after.callback(server.run_expect, [0], "systemctl start opensearch")
-            server.run_expect([0], "systemctl stop opensearch")
+            after.enter_context(stopped(server, "opensearch"))
         writer.edit(title, f"{text} written while search was away")
         post = author.publish(f"{title} of the blog", f"{text}blog written while search was away")
 

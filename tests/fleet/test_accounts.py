@@ -9,6 +9,7 @@ from concurrent import futures
 import pytest
 
 from tests.support import accounts
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 
@@ -179,6 +180,20 @@ def test_who_guesses_waits_even_with_the_right_password(portal, account):
     answer = person.sign_in(uid, password)
     assert accounts.message(answer.text) == accounts.WAIT
     assert not person.inside
+
+
+def test_old_sessions_go_as_soon_as_the_databases_can_be_reached(fleet):
+    """After a start of the host the timer makes up for what it missed, before it can."""
+    host, unit = fleet.with_role("accounts")[0], "liblemonldap-ng-portal-perl.service"
+
+    def state():
+        return host.check_output(f"systemctl show --value --property=SubState {unit}")
+
+    with stopped(host, "haproxy"):
+        host.run_expect([0], f"systemctl start {unit}")
+        wait_for(lambda: state() == "auto-restart", 20, "without its database it waits")
+    wait_for(lambda: state() == "dead", 60, "it has done its work")
+    assert host.check_output(f"systemctl show --value --property=Result {unit}") == "success"
 
 
 def test_an_operator_ends_sessions_and_locks(portal, account):

@@ -8,6 +8,7 @@ from concurrent import futures
 import pytest
 
 from tests.support.blog import LOGIN
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 # Ways in that are closed, and what is nobody's business.
@@ -338,8 +339,7 @@ def test_pages_and_posts_go_on_without_the_cache(blog, author):
     blog.php("wp_cache_set('fleet', 'old', 'fleet');")
     with contextlib.ExitStack() as after:
         for host in blog.fleet.with_role("memcache-cache"):
-            after.callback(host.run_expect, [0], "systemctl start memcached")
-            host.run_expect([0], "systemctl stop memcached")
+            after.enter_context(stopped(host, "memcached"))
         assert blog.get(f"/?{word}").status_code == 200
         made = author.publish(f"Fleet test {word}", "While the cache was away.")
         assert word in blog.get(made["link"].removeprefix(blog.url)).text

@@ -1,6 +1,9 @@
 """monit on every host; what it does when a daemon dies is in the drills."""
 
+import pytest
+
 from tests.support import registry
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
 
@@ -52,3 +55,13 @@ def test_a_resolver_that_is_silent_is_told_from_one_that_says_no(host):
     finally:
         host.check_output("nft delete table inet saltworks_silence")
     assert (silent.rc, "does not answer" in silent.stdout) == (1, True), silent
+
+
+@pytest.mark.role("memcache-sessions")
+def test_what_a_test_has_stopped_stays_away(host):
+    """Whatever monit does meanwhile."""
+    with stopped(host, "memcached"):
+        assert host.run("systemctl --no-block start memcached").rc != 0
+        assert not host.service("memcached").is_running
+    assert host.service("memcached").is_running
+    assert host.run("systemctl cat memcached | grep RefuseManualStart").rc == 1

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.support.browser import DESK, PHONE
+from tests.support.services import stopped
 from tools.inventory import TREE
 
 FOLDER = "/usr/local/share/site-pages/"
@@ -140,9 +141,7 @@ def test_the_wiki_s_own_words_pass_through(fleet, host):
 
 def test_php_away_is_said_by_its_page(fleet):
     host = fleet.with_role("app")[-1]
-    with contextlib.ExitStack() as after:
-        after.callback(host.run_expect, [0], "systemctl start php8.4-fpm")
-        host.run_expect([0], "systemctl stop php8.4-fpm")
+    with stopped(host, "php8.4-fpm"):
         answer = asked(host, fleet.domain(), "/wiki/Main_Page")
     assert answer.status == 502
     is_page(answer, host, "connection-refused")

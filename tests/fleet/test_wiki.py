@@ -11,6 +11,7 @@ import warnings
 import pytest
 import requests
 
+from tests.support.services import stopped
 from tests.support.waiting import wait_for
 from tests.support.wiki import Writer
 
@@ -211,9 +212,7 @@ def test_a_stopped_app_host_costs_no_page_and_no_session(site, writer):
     if len(hosts) < 2:
         pytest.skip("one app host only")
     assert writer.name() == "WikiAdmin"
-    with contextlib.ExitStack() as after:
-        after.callback(hosts[0].run_expect, [0], "systemctl start nginx php8.4-fpm")
-        hosts[0].run_expect([0], "systemctl stop nginx php8.4-fpm")
+    with stopped(hosts[0], "nginx", "php8.4-fpm"):
         for _ in range(10):
             assert fresh_page(site).status_code == 200
         assert writer.name() == "WikiAdmin"
@@ -224,9 +223,7 @@ def test_php_alone_stopped_costs_no_page(site):
     hosts = site.fleet.with_role("app")
     if len(hosts) < 2:
         pytest.skip("one app host only")
-    with contextlib.ExitStack() as after:
-        after.callback(hosts[0].run_expect, [0], "systemctl start php8.4-fpm")
-        hosts[0].run_expect([0], "systemctl stop php8.4-fpm")
+    with stopped(hosts[0], "php8.4-fpm"):
         for _ in range(6):
             assert fresh_page(site).status_code == 200
 

@@ -51,7 +51,7 @@ def test_a_node_is_small_and_its_agent_is_nobody(host):
     # Its own memory. What it has mapped of the ring of last writes (gcache) fills with
     # every write, and is the kernel's to drop.
     own = host.check_output("awk '/^RssAnon/ {print $2}' /proc/$(pidof mariadbd)/status")
-    assert int(own) < 150 * 1024
+    assert int(own) < 220 * 1024
     agent = host.process.get(user="galera-health")
     assert "galera-health" in agent.args
     grants = database.as_root(host, "SHOW GRANTS FOR 'galera-health'@'localhost'")

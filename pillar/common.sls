@@ -3,7 +3,10 @@
 {%- set level = salt["site_hosts.parse"](opts["id"] | regex_replace("_master$", "")).level %}
 registry: {{ salt["site_hosts.registry"]() | json }}
 sites: {{ salt["site_hosts.sites"](level) | json }}
-static-sites: {{ static_sites | json }}
+static-sites:
+{%- for name, site in static_sites.items() %}
+  {{ name }}: {title: {{ site.title | json }}}
+{%- endfor %}
 
 nftables:
   # Where people come from who may use what the registry opens to `operators`.

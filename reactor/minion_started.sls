@@ -9,3 +9,9 @@ minion-started-sync-{{ kind }}:
         saltenv: base
         refresh: {{ kind == "grains" }}
 {%- endfor %}
+
+# Where apps run on it: what was deployed while it was away.
+minion-started-releases:
+  local.site_release.catch_up:
+    - tgt: [{{ data["id"] | json }}]
+    - tgt_type: list

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import yaml
 
+from tests.support import pushes
 from tests.support.accounts import Portal
 from tests.support.blog import LOGIN, Author, Blog
 from tests.support.browser import Chromium, Visitor
@@ -113,6 +114,20 @@ def author(blog, portal):
     yield Author(blog, portal, word)
     portal.remove(LOGIN)
     blog.forget(LOGIN)
+
+
+@pytest.fixture(scope="module")
+def frontends(fleet):
+    """The hosts that run the static sites."""
+    return fleet.with_role("frontend")
+
+
+@pytest.fixture(scope="module")
+def pusher(fleet, tmp_path_factory):
+    """Somebody who may push to a static site; what was live is live again at the end."""
+    made = pushes.Pusher(fleet, tmp_path_factory.mktemp("pusher"), pushes.APP)
+    yield made
+    made.restore()
 
 
 @pytest.fixture(scope="module")

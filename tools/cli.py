@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tools import image, inventory, machine, secrets, up
+from tools import deploys, image, inventory, machine, secrets, up
 from tools.errors import FleetError
 from tools.progress import Progress
 from tools.sandbox import Sandbox
@@ -310,6 +310,77 @@ def apply(
     _print_failures(failures)
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def deploy(
+    app: Annotated[
+        str, typer.Argument(help="As in pillar/apps.yaml or static-sites.yaml, e.g. www.")
+    ],
+    ref: Annotated[
+        str, typer.Argument(help="A commit or a branch. Left out: the level's branch.")
+    ] = "",
+):
+    """
+    Deploy an app, as a push to its repository does, and wait for the end.
+
+    Built, checked host by host, and taken back everywhere where one is not well.
+
+    Example: `./fleet deploy www` or `./fleet deploy www 3f2a9c1`
+    """
+    _deploy(app, "order", ref)
+
+
+@app.command()
+def rollback(
+    app: Annotated[
+        str, typer.Argument(help="As in pillar/apps.yaml or static-sites.yaml, e.g. www.")
+    ],
+    release: Annotated[
+        str,
+        typer.Argument(help="A release that `./fleet releases` shows. Left out: the one before."),
+    ] = "",
+):
+    """
+    Go back to a release that was live before; nothing is built.
+
+    Example: `./fleet rollback www`
+    """
+    _deploy(app, "rollback", release)
+
+
+def _deploy(app_name, kind, ref):
+    sandbox = _sandbox()
+    _running(sandbox, sandbox.inventory.master.name)
+    with Progress(f"{kind} of {app_name}") as progress:
+        said = deploys.carry_out(sandbox, app_name, kind, ref, progress)
+    out.print(f"{app_name}: {escape(said)}", soft_wrap=True)
+
+
+@app.command()
+def releases(
+    app: Annotated[str, typer.Argument(help="Of this app alone.")] = "",
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+):
+    """
+    Show what was deployed: who, what, when, how long it took, and what became of it.
+
+    Example: `./fleet releases www`
+    """
+    sandbox = _sandbox()
+    _running(sandbox, sandbox.inventory.master.name)
+    found = deploys.history(sandbox, app, limit)
+    if as_json:
+        print(json.dumps({"deploys": found}, indent=2))
+        return
+    table = _table("deploys, the newest first")
+    for column in ("no.", "app", "asked for at", "seconds", "by", "who", "release", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("why, or seconds of each stage")
+    for row in deploys.rows(found):
+        table.add_row(*row)
+    out.print(table)
 
 
 @app.command(context_settings=PASS_THROUGH)

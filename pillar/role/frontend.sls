@@ -6,6 +6,9 @@
 {%- set sites = salt["site_hosts.sites"](level) %}
 {%- import_yaml "redirects.yaml" as redirects %}
 {%- import_yaml "domains.yaml" as domains %}
+{%- import_yaml "apps.yaml" as table %}
+{%- import_yaml "static-sites.yaml" as static %}
+{%- set apps = salt["site_apps.of_level"](level, table, static) %}
 nginx:
   tls: true
   # A page of the wiki is ten requests; a building full of people shares an address.
@@ -28,6 +31,10 @@ nginx:
         port: 6081
         read_timeout: {{ site.get("read_timeout", 60) }}
 {%- endfor %}
+
+release:
+  apps: {{ salt["site_apps.part"](apps, "runs", ["frontend"]) | json }}
+  live: {{ salt["site_deploy.live"]() | json }}
 
 domains:
   table: {{ (domains.get(level) or {}) | json }}

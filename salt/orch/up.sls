@@ -9,7 +9,7 @@
 {%- set ids = salt["site_hosts.accepted"]() %}
 {%- set master = salt["site_hosts.accepted"](roles="salt") %}
 {%- set waves = [
-      ("the master itself and the databases", ["salt", "db"]),
+      ("the master itself, the sources and the databases", ["salt", "source", "db"]),
       (
         "the keystores, mail, the search engine and the accounts",
         ["memcache", "redis", "mail", "elastic", "accounts"],
@@ -91,6 +91,12 @@ every daemon of {{ wave }} runs and answers:
     - timeout: 90
     - kwarg: {seconds: 60}
     - failhard: True
+{%-     if "source" in roles and salt["site_hosts.accepted"](roles="source") %}
+
+# Before the hosts that run them: their highstate takes what is live.
+every app has a release:
+  site_deploy.all_have_releases
+{%     endif %}
 {%     if databases %}
 every database is in one cluster:
   site_galera.cluster_healthy:

@@ -3,5 +3,6 @@
 include:
   - base
   - ca
+  - deploy
   - hook
   - salt-master

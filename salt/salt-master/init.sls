@@ -12,14 +12,14 @@ salt-master-config:
     - mode: "0644"
     - makedirs: True
 
-# Engines are read when the master starts.
+# Engines are read when the master starts, and what they call.
 salt-master-engines:
   file.managed:
     - name: /etc/salt/engines.sum
     - contents:
       - "# Managed by Saltworks: salt-master. Local changes are overwritten."
-{%- for engine in ["site_hook"] %}
-      - {{ engine }} {{ salt["cp.hash_file"]("salt://_engines/" ~ engine ~ ".py").hsum }}
+{%- for file in ["_engines/site_hook.py", "_modules/site_deploy.py"] %}
+      - {{ file }} {{ salt["cp.hash_file"]("salt://" ~ file).hsum }}
 {%- endfor %}
     - user: root
     - group: root

@@ -280,21 +280,22 @@ def shared_ports(registry):
 
 
 def wrong_sites(static, sites, tree):
-    """Static sites without files, files of none, and names that two sites have."""
-    folders = Path(tree) / "salt/www/sites"
+    """Static sites without a first version, first versions of none, names of two sites."""
+    seeds = Path(tree) / "salt/gitolite/seeds"
     problems = [
         f"pillar/static-sites.yaml: {name} stands in pillar/sites.yaml, too. Cure: another name"
         for name in sorted(set(static) & set(sites))
     ]
-    there = {path.name for path in folders.iterdir()}
-    for name in sorted(set(static) - there):
+    there = {str(path.relative_to(seeds)) for path in seeds.glob("*/*")}
+    wanted = {site["repository"]: name for name, site in static.items()}
+    for repository in sorted(set(wanted) - there):
         problems.append(
-            f"pillar/static-sites.yaml: {name} has no files. "
-            f"Cure: salt/www/sites/{name}/index.html.j2"
+            f"pillar/static-sites.yaml: {wanted[repository]} has no first version. "
+            f"Cure: salt/gitolite/seeds/{repository}/index.html.j2"
         )
-    for name in sorted(there - set(static)):
+    for repository in sorted(there - set(wanted)):
         problems.append(
-            f"salt/www/sites/{name}: no static site has it. Cure: an entry in "
+            f"salt/gitolite/seeds/{repository}: no static site has it. Cure: an entry in "
             "pillar/static-sites.yaml, or remove it"
         )
     return problems

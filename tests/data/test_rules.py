@@ -187,12 +187,14 @@ def test_the_schema_of_domains(tree, entry, well):
     assert rules.invalid(wrong, "frontend1", found)
 
 
-def test_static_sites_and_their_folders_belong_together(tmp_path):
-    (tmp_path / "salt/www/sites/www").mkdir(parents=True)
-    none(rules.wrong_sites(["www"], ["docs"], tmp_path))
-    refused(rules.wrong_sites(["www", "new"], ["docs"], tmp_path), "new has no files")
-    refused(rules.wrong_sites([], ["docs"], tmp_path), "no static site has it")
-    refused(rules.wrong_sites(["www"], ["www"], tmp_path), "stands in pillar/sites.yaml, too")
+def test_static_sites_and_their_first_versions_belong_together(tmp_path):
+    (tmp_path / "salt/gitolite/seeds/ours/www").mkdir(parents=True)
+    www, new = ({"repository": f"ours/{name}"} for name in ("www", "new"))
+    none(rules.wrong_sites({"www": www}, ["docs"], tmp_path))
+    found = rules.wrong_sites({"www": www, "new": new}, ["docs"], tmp_path)
+    refused(found, "new has no first version")
+    refused(rules.wrong_sites({}, ["docs"], tmp_path), "no static site has it")
+    refused(rules.wrong_sites({"www": www}, ["www"], tmp_path), "stands in pillar/sites.yaml, too")
 
 
 # -- schemas -------------------------------------------------------------------

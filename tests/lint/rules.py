@@ -189,6 +189,9 @@ def unmarked(tree):
                 continue
             # After a shebang, <?php or a declaration, and after Jinja that leaves nothing.
             head = JINJA.sub("", _text(path)).lstrip().splitlines()[:3]
+            if inner.startswith(f"{folder.name}/files/") and path.suffix == ".j2":
+                # A template that is copied: who manages it is not for what is made of it.
+                head = _text(path).splitlines()[:1]
             if not any(f"Managed by Saltworks: {folder.name}." in line for line in head):
                 problems.append(
                     f"{path.relative_to(tree)}: does not say who manages it. Cure: begin it with "

@@ -207,6 +207,15 @@ def test_a_marked_file_passes(small_tree, text):
     none(rules.unmarked(small_tree))
 
 
+def test_a_template_that_is_copied_says_it_in_a_comment_of_its_own(small_tree):
+    path = small_tree / "salt/memo/files/page.html.j2"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{#- Managed by Saltworks: memo. … -#}\n<p>\n")
+    none(rules.unmarked(small_tree))
+    path.write_text("<p>\n")
+    refused(rules.unmarked(small_tree), "salt/memo/files/page.html.j2")
+
+
 @pytest.mark.parametrize(
     "path",
     [INIT, "salt/memo/README.md", "salt/memo/defaults.yaml", "pillar/schema/memo.yaml"],

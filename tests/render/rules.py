@@ -10,9 +10,11 @@ PRIVATE_MODES = {"0400", "0440", "0600", "0640", "0660", "0700", "0710", "0750"}
 SHORTEST = 8
 
 # Formats that know no comment: certificates, JSON, redis' table of users, bare secrets.
+# And the first versions of other people's repositories, which are theirs to change.
 UNCOMMENTABLE = (
     r".*\.(crt|key|pem|json)|/etc/redis/users\.acl"
     r"|/etc/(mediawiki|wordpress|ldap|lemonldap-ng)/secrets/.*"
+    r"|/usr/local/share/git-seeds/.*"
 )
 
 # Where the program can check a file, the state must let it: path -> the program.

@@ -1,5 +1,6 @@
 """The pages that are shown when something fails, and the look, as hosts get them."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -99,6 +100,7 @@ def test_every_site_of_nginx_includes_them(compiled):
         for path, file in result["files"].items()
         if path.startswith(("/etc/nginx/sites-enabled/", "/etc/nginx/proxy-sites/"))
         and not path.endswith("/00-default.conf")
+        and "server {" in file["text"]
         and not any(snippet in file["text"] for snippet in snippets)
     ]
     assert not bare, f"{bare}. Cure: `include snippets/site-pages.conf;` in the site's server"
@@ -185,21 +187,25 @@ def test_text_can_be_read_in_light_and_in_dark():
 
 
 def test_the_start_page_leads_to_sites_that_there_are(compiled):
+    """What every build is told, and the start page is made of."""
     for level, hosts in compiled.items():
         for host, result in hosts.items():
-            file = result["files"].get("/usr/local/share/www/www/index.html")
+            file = result["files"].get("/etc/builder/builder.json")
             if not file:
                 continue
-            domain = result["pillar"]["site"]["domain"]
+            data = json.loads(file["text"])["data"]
             sites = {
                 name
                 for name, site in result["pillar"]["sites"].items()
                 if any(re.match(rf"{site['role']}[\d.-]", id_) for id_ in hosts)
             } | set(result["pillar"]["static-sites"])
-            page = Page(file["text"])
-            known = {f"https://{site}.{domain}/" for site in sites}
-            assert {link for link in page.links if link.startswith("https:")} <= known, host
-            assert (f'action="https://search.{domain}/"' in file["text"]) == ("search" in sites)
-            assert ("noindex" in file["text"]) == (level != "production")
-            robots = result["files"]["/usr/local/share/www/robots.txt"]["text"]
+            assert {card["site"] for card in data["cards"]} <= sites, host
+            assert data["search"] == ("search" in sites)
+            assert data["indexed"] == (level == "production")
+            assert data["domain"] == result["pillar"]["site"]["domain"]
+            robots = next(
+                hosts[name]["files"]["/usr/local/share/www/robots.txt"]["text"]
+                for name in hosts
+                if name.startswith("frontend")
+            )
             assert ("Disallow: /" in robots) == (level != "production")

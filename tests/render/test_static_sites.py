@@ -7,11 +7,9 @@ import time
 import pytest
 import yaml
 
-from tests.render.test_site_pages import Page
 from tests.support.offline import none
 from tools import compiler
 
-FOLDER = "/usr/local/share/www/"
 CONFIG = "/etc/nginx/sites-enabled/domains.conf"
 MANY = 500
 
@@ -27,15 +25,6 @@ def frontends(compiled):
     }
 
 
-def pages(result):
-    """``{path below the folder: text}`` of the pages of a frontend's static sites."""
-    return {
-        path.removeprefix(FOLDER): file["text"]
-        for path, file in result["files"].items()
-        if path.startswith(FOLDER) and path.endswith(".html")
-    }
-
-
 def tables(text):
     """``{variable: {name: value}}`` of the maps in an nginx configuration."""
     return {
@@ -44,36 +33,21 @@ def tables(text):
     }
 
 
-def test_every_static_site_has_pages_at_every_level(frontends):
+def test_every_static_site_is_served_at_every_level(frontends):
     assert frontends
     for key, result in frontends.items():
         sites = set(result["pillar"]["static-sites"])
-        assert {path.partition("/")[0] for path in pages(result)} == sites, key
+        run = {
+            state["name"]
+            for state in result["states"]
+            if state["function"] == "site_release.deployed"
+        }
+        assert run == sites == set(result["pillar"]["release"]["apps"]), key
         served = result["files"]["/etc/nginx/sites-enabled/www.conf"]["text"]
         domain = result["pillar"]["site"]["domain"]
         for site in sites:
             assert f"server_name {site}.{domain};" in served, key
             assert f"{site}.{domain}" in result["files"]["/etc/hosts"]["text"], key
-
-
-def test_pages_load_their_own_files_alone_and_lead_to_their_own_level(frontends):
-    for (level, _), result in frontends.items():
-        files, domain = result["files"], result["pillar"]["site"]["domain"]
-        for path, text in pages(result).items():
-            site, page = path.partition("/")[0], Page(text)
-            assert page.language == "en" and page.title, path
-            assert 'name="viewport"' in text and text.count("<h1>") == 1, path
-            assert ("noindex" in text) == (level != "production"), path
-            own = {"/site.css", "/logo.svg"}
-            own |= {name.removeprefix(FOLDER + site) for name in files if name.startswith(FOLDER)}
-            canonical = f"https://{site}.{domain}/"
-            loads = [load for load in page.loads if not load.startswith(canonical)]
-            assert set(loads) <= own and len(page.loads) - len(loads) == 1, path
-            for link in page.links:
-                if link.startswith("/"):
-                    assert {link, f"{link.rstrip('/')}/index.html"} & own, f"{path}: {link}"
-                else:
-                    assert re.match(rf"#|https://[a-z0-9]+\.{re.escape(domain)}/", link), path
 
 
 def test_each_domain_is_in_the_tables_once(frontends):

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
 NAME, APP = "webplatform/www", "www"
-APPS = yaml.safe_load((TREE / "pillar/apps.yaml").read_text("utf-8"))
+APPS = yaml.safe_load((TREE / "pillar/static-sites.yaml").read_text("utf-8"))
 QUEUE = "/var/lib/hook/pushes.sqlite"
 
 

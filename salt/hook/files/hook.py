@@ -194,6 +194,23 @@ class Queue:
             return False
         return True
 
+    def waiting(self):
+        """What the master was not told of yet, in order: a list of dictionaries."""
+        self._base.row_factory = sqlite3.Row
+        return [
+            dict(row)
+            for row in self._base.execute(
+                'SELECT number, delivery, app, repository, branch, "commit", pusher, received '
+                "FROM pushes WHERE told IS NULL ORDER BY number"
+            )
+        ]
+
+    def told(self, numbers, now):
+        """The master has been told of these."""
+        self._base.executemany(
+            "UPDATE pushes SET told = ? WHERE number = ?", [(now, number) for number in numbers]
+        )
+
     def forget(self, before):
         """Forget what the master was told of before a moment."""
         self._base.execute("DELETE FROM pushes WHERE told < ?", (before,))
@@ -255,6 +272,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, help="a file of JSON")
     parser.add_argument("--check", action="store_true", help="read the configuration, and end")
+    parser.add_argument("--waiting", action="store_true", help="print what waits, as JSON")
+    parser.add_argument("--told", nargs="+", type=int, help="the master was told of these numbers")
     given = parser.parse_args(argv)
     config = json.loads(given.config.read_text(encoding="utf-8"))
     for name, repository in config["repositories"].items():
@@ -263,6 +282,12 @@ def main(argv=None):
         if not 1 <= len(repository["secrets"]) <= 2:
             return f"hook: {name}: one secret, or two while they are exchanged"
     if given.check:
+        return None
+    if given.told:
+        Queue(config["queue"]).told(given.told, time.time())
+        return None
+    if given.waiting:
+        print(json.dumps(Queue(config["queue"]).waiting()))
         return None
 
     from aiohttp import web

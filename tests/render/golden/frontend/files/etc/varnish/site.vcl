@@ -49,6 +49,13 @@ backend search {
     .between_bytes_timeout = 60s;
 }
 
+backend source {
+    .path = "/run/haproxy/source.sock";
+    .connect_timeout = 1s;
+    .first_byte_timeout = 90s;
+    .between_bytes_timeout = 60s;
+}
+
 backend test {
     .path = "/run/haproxy/test.sock";
     .connect_timeout = 1s;
@@ -80,6 +87,9 @@ sub site_recv {
         set req.http.X-Site-Pass = "1";
     } elseif (req.http.Host == "search.webplatform.test") {
         set req.backend_hint = search;
+    } elseif (req.http.Host == "source.webplatform.test") {
+        set req.backend_hint = source;
+        set req.http.X-Site-Pass = "1";
     } elseif (req.http.Host == "test.webplatform.test") {
         set req.backend_hint = test;
     } else {
@@ -112,6 +122,8 @@ sub site_response {
     if (bereq.http.Host == "mail.webplatform.test") {
     }
     if (bereq.http.Host == "search.webplatform.test") {
+    }
+    if (bereq.http.Host == "source.webplatform.test") {
     }
     if (bereq.http.Host == "test.webplatform.test") {
         if (bereq.url ~ "^/w/rest[.]php/v1/page/") {

@@ -1,0 +1,8 @@
+# Role source: the git repositories of the apps, and the builder of their releases.
+# Owner: platform
+include:
+  - base
+  - tls
+  - gitolite
+  - cgit
+  - builder

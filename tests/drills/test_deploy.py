@@ -1,0 +1,82 @@
+"""Faults in the middle of a deploy: the level ends at one release, on every host."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.fleet.test_deploy import deployed, on_hosts, page
+from tests.support.pushes import APP, served
+from tests.support.services import stopped
+from tests.support.waiting import wait_for
+
+
+def test_the_master_is_killed_between_accepting_and_building(fleet, site, pusher):
+    since, master = pusher.last(), fleet.with_role("salt")[0]
+    commit = pusher.commit(trial__index_html_j2=page("Master killed"))
+    assert "webhook: accepted" in pusher.push()
+    master.run_expect([0], "systemctl kill -s KILL salt-master")
+    found = pusher.outcome(since, 180)
+    assert found[-1]["state"] == "live" and found[-1]["release"].startswith(commit)
+    assert {release for _, release, _ in served(site, APP).values()} == {found[-1]["release"]}
+
+
+def test_the_builder_is_killed_while_it_builds(fleet, site, pusher):
+    source = fleet.with_role("source")[0]
+    since = pusher.last()
+    commit = pusher.commit(trial__index_html_j2=page("Builder killed"))
+    pusher.push()
+    wait_for(lambda: pusher.deploys(since), 30, "the push has arrived")
+    source.run("systemctl kill -s KILL salt-minion")
+    found = pusher.outcome(since, 240)
+    if found[-1]["state"] != "live":
+        # It was asked three times, in vain: that is told, and it can be asked for again.
+        assert "did not answer" in found[-1]["why"]
+        return
+    assert found[-1]["release"].startswith(commit)
+    left = source.check_output("ls -A /var/lib/builder/work /var/lib/builder/releases/compat")
+    assert "new" not in left and "\ncompat\n" not in left, "nothing half-made is left"
+
+
+def test_a_host_that_is_away_catches_up_when_it_is_back(fleet, sandbox, pusher, frontends):
+    if len(frontends) < 2:
+        pytest.skip("one frontend only")
+    late = frontends[-1]
+    with stopped(late, "salt-minion"):
+        deploy = deployed(pusher, trial__index_html_j2=page("Away"))
+        assert deploy["state"] == "live"
+        assert "away" in json.loads(deploy["hosts"])[late.id]
+        assert on_hosts([late])[late.name] != deploy["release"]
+    wait_for(
+        lambda: on_hosts([late])[late.name] == deploy["release"], 90, "it has caught up by itself"
+    )
+
+
+@pytest.fixture
+def full(sandbox, frontends):
+    """A host on which the releases of the app have a disk of their own, and it is full."""
+    host, folder, kept = frontends[-1], f"/srv/release/{APP}", "/var/tmp/kept"
+    pid = sandbox.podman.run("inspect", "--format", "{{.State.Pid}}", host.id).stdout.strip()
+
+    def on_machine(*words):
+        # A container may not mount; the machine may, inside it.
+        subprocess.run(["nsenter", "--target", pid, "--mount", *words], check=True)
+
+    host.run_expect([0], f"rm -rf {kept} && cp -a {folder} {kept}")
+    on_machine("mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", folder)
+    try:
+        host.run_expect([0], f"cp -a {kept}/. {folder}/")
+        host.run(f"dd if=/dev/zero of={folder}/filler bs=4k")
+        yield host
+    finally:
+        on_machine("umount", folder)
+        host.run_expect([0], f"rm -rf {kept}")
+
+
+def test_a_full_disk_of_one_host_leaves_all_as_they_are(pusher, frontends, full):
+    before = on_hosts(frontends)
+    deploy = deployed(pusher, trial__index_html_j2=page("Full"))
+    assert deploy["state"] == "failed", deploy
+    assert full.id in deploy["why"] and "full" in deploy["why"]
+    assert on_hosts(frontends) == before
+    assert all(deploy["release"] not in there for there in on_hosts(frontends, "there").values())

@@ -14,16 +14,28 @@ DEFAULTS = {
     "output": ".",
     "seconds": 300,
     "memory_mb": 1024,
+    "told": False,
     "keep": 5,
+    "shared": [],
     "check": {},
+    "renew": [],
+    "hooks": {},
+    "cached": [],
     "watch": 5,
+    "tree": False,
     "frozen": "",
     "windows": [],
 }
 # What a static site is beyond that.
-STATIC = {"roles": ["frontend"], "build": ["static-build"], "output": "public", "seconds": 60}
-BUILDS = ("repository", "branch", "build", "output", "seconds", "memory_mb")
-RUNS = ("keep", "check")
+STATIC = {
+    "roles": ["frontend"],
+    "build": ["static-build"],
+    "output": "public",
+    "seconds": 60,
+    "told": True,
+}
+BUILDS = ("repository", "branch", "version", "build", "output", "seconds", "memory_mb", "told")
+RUNS = ("keep", "shared", "check", "renew", "tree")
 
 
 def of_level(level, apps, static):
@@ -31,16 +43,17 @@ def of_level(level, apps, static):
     The apps of a level. Pure.
 
     level
-        Its name; apps without a branch for it are left out.
+        Its name; apps without a branch or a version for it are left out.
 
     apps, static
         pillar/apps.yaml and pillar/static-sites.yaml, as data.
 
-    Returns ``{app: {"repository", "branch", "roles", "build", "output", "seconds",
-    "memory_mb", "keep", "check", "watch", "frozen", "windows"}}``.
+    Returns ``{app: {"repository", "branch", "version", "roles", "build", "output",
+    "seconds", "memory_mb", "told", "keep", "shared", "check", "renew", "hooks", "cached",
+    "watch", "tree", "frozen", "windows"}}``; one of ``branch`` and ``version`` is None.
 
-    Raises CommandExecutionError where a name stands in both files, or two apps have
-    one repository.
+    Raises CommandExecutionError where a name stands in both files, two apps have one
+    repository, or one has a branch and a version.
 
     CLI Example:
 
@@ -59,7 +72,13 @@ def of_level(level, apps, static):
         for name, entry in static.items()
     }
     for name, entry in sorted((apps | sites).items()):
-        if level not in entry["branches"]:
+        branch = entry.get("branches", {}).get(level)
+        version = entry.get("versions", {}).get(level)
+        if branch and version:
+            raise CommandExecutionError(
+                f"{name} has a branch and a version for {level}. Cure: leave one of them"
+            )
+        if not (branch or version):
             continue
         other = repositories.setdefault(entry["repository"], name)
         if other != name:
@@ -70,7 +89,8 @@ def of_level(level, apps, static):
         app = DEFAULTS | {key: entry[key] for key in DEFAULTS if key in entry}
         found[name] = app | {
             "repository": entry["repository"],
-            "branch": entry["branches"][level],
+            "branch": branch,
+            "version": version,
         }
     return found
 
@@ -107,17 +127,23 @@ def inputs(settings, data):
     What a release is made of beside its commit, as eight digits of a digest. Pure.
 
     settings
-        The app's ``build`` and ``output``.
+        The app's ``build``, ``output``, ``version`` and ``told``.
 
     data
-        What the level tells every build.
+        What the level tells those builds that are told of it; its ``programs`` are digests
+        of the builder's own programs, by name, and count where a build names them.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call site_apps.inputs '{build: [], output: .}' '{}'
+        salt-call site_apps.inputs '{build: [], output: ., version: null, told: true}' '{}'
     """
-    made = {"build": settings["build"], "output": settings["output"], "data": data}
+    made = {key: settings[key] for key in ("build", "output", "version")}
+    words = {word for command in settings["build"] for word in command.split()}
+    programs = data.get("programs", {})
+    made["programs"] = {name: programs[name] for name in sorted(words & set(programs))}
+    if settings["told"]:
+        made["data"] = {key: value for key, value in data.items() if key != "programs"}
     text = json.dumps(made, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -39,6 +39,8 @@ ARCHIVE, MANIFEST, SIGNATURE, LOG = FILES = (
 REF = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 RELEASE = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})-[0-9a-f]{8}")
 TAIL_LINES, TAIL_BYTES = 15, 4096
+# The way to the hosts is short, and an app of others is large.
+COMPRESSION = 3
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of /etc, what programs look for and everybody may know.
 ETC = (
@@ -83,7 +85,8 @@ def _app(known, app):
         raise CommandExecutionError(
             f"'{app}' is not built here; {', '.join(sorted(known['apps'])) or 'nothing'} is"
         )
-    return known["apps"][app]
+    # The host has these functions before its configuration is rendered anew.
+    return {"version": None, "told": True} | known["apps"][app]
 
 
 def _folder(known, kind, app):
@@ -155,8 +158,22 @@ def _commit(known, settings, name):
     return done.stdout.strip() or None
 
 
+def _tags(known, settings, pattern):
+    """The tags of a repository that a pattern names, the newest version first."""
+    # 1.43.0-rc.1 is older than 1.43.0.
+    words = ["-c", "versionsort.suffix=-", "for-each-ref"]
+    words += ["--sort=-version:refname", "--format=%(refname:lstrip=2)"]
+    argv, more = _git(known, settings, *words, f"refs/tags/{pattern}")
+    if argv is None:
+        return []
+    return _done("its tags cannot be read", argv, stdout=subprocess.PIPE, **more).decode().split()
+
+
 def _head(known, settings):
-    """The newest commit of the level's branch, or None."""
+    """The newest commit of the level's branch, or that of its version; or None."""
+    if settings["version"]:
+        tags = _tags(known, settings, settings["version"])
+        return _commit(known, settings, f"refs/tags/{tags[0]}") if tags else None
     return _commit(known, settings, f"refs/heads/{settings['branch']}")
 
 
@@ -164,7 +181,11 @@ def _asked(known, settings, ref):
     """The commit that a build is asked for."""
     if ref is None:
         commit = _head(known, settings)
+        version = settings["version"]
         wanted = f"branch {settings['branch']}"
+        if version:
+            there = ", ".join(_tags(known, settings, "*")) or "none"
+            wanted = f"version {version} (there: {there})"
     else:
         commit = _commit(known, settings, ref) if REF.fullmatch(ref) else None
         wanted = f"commit '{ref}'"
@@ -180,7 +201,7 @@ def _inputs(known, settings):
 
 def head(app, config=CONFIG):
     """
-    The newest commit of the branch that this level runs.
+    The commit that this level is to run: the newest of its branch, or its version.
 
     app
         Its name.
@@ -229,8 +250,8 @@ def inputs(apps, config=CONFIG):
     apps
         Their names.
 
-    Returns ``{app: eight digits}``; None where the repository or the branch is not
-    there yet.
+    Returns ``{app: eight digits}``; None where the repository or the branch of an app
+    without a version is not there yet.
 
     CLI Example:
 
@@ -241,7 +262,8 @@ def inputs(apps, config=CONFIG):
     known = _config(config)
     found = {app: _app(known, app) for app in apps}
     return {
-        app: _inputs(known, settings) if _head(known, settings) else None
+        # A version counts also where its tag is not here any more: it may run.
+        app: _inputs(known, settings) if settings["version"] or _head(known, settings) else None
         for app, settings in found.items()
     }
 
@@ -282,6 +304,8 @@ def _confined(known, app, settings, work, environment):
     # A container may not mount a /proc of its own; read-only, it makes no further
     # user namespace, either.
     fence += ["--ro-bind", "/proc", "/proc", "--dev", "/dev"]
+    # For what is compiled by Salt: its own Python, which holds no secret.
+    fence += ["--ro-bind-try", "/opt/salt", "/opt/salt"]
     fence += ["--bind", str(work / "tmp"), "/tmp"]  # noqa: S108 - it is the build's own
     fence += ["--bind", str(tree), str(tree), "--bind", str(cache), str(cache)]
     fence += ["--ro-bind", str(work / "data.json"), str(work / "data.json")]
@@ -410,7 +434,7 @@ def _pack(folder, target, stamp, limit):
     paths = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
     with (
         target.open("wb") as raw,
-        gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed,
+        gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for name, path in sorted(paths.items()):
@@ -496,7 +520,8 @@ def _export(known, settings, commit, work):
     _folder_made(work)
     for name in ("tree", "tmp"):
         _folder_made(work / name, uid, gid)
-    (work / "data.json").write_text(json.dumps(known["data"], indent=1), encoding="utf-8")
+    told = known["data"] if settings["told"] else {}
+    (work / "data.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     (work / "data.json").chmod(0o644)
     what = f"the tree of {commit} cannot be laid out"
     with (work / "tree.tar").open("w+b") as packed:
@@ -520,20 +545,20 @@ def _steps(known, app, settings, release, work, stamp, log):
         return
     cache = _folder(known, "cache", app)
     _folder_made(cache, *_builder(known))
+    level = {"DOMAIN": known["data"]["domain"], "LEVEL": known["data"]["level"]}
     why = _run_steps(
         known,
         app,
         settings,
         work,
-        {
+        (level if settings["told"] else {})
+        | {
             "APP": app,
             "BUILD_DATA": str(work / "data.json"),
             "CACHE": str(cache),
             "COMMIT": release.partition("-")[0],
-            "DOMAIN": known["data"]["domain"],
             "HOME": "/tmp",  # noqa: S108 - the build's own
             "LANG": "C.UTF-8",
-            "LEVEL": known["data"]["level"],
             "PATH": f"{known['tools']}:/usr/bin:/bin",
             "RELEASE": release,
             # Programs that write a time write that of the commit.

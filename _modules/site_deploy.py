@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 
 CONFIG = "/etc/deploy/deploy.json"
 FOLDER = "/var/lib/deploy"
+# Where the master's own tree is beside the trees of before, and how those are named that
+# a clone has brought: by ./fleet, without a deploy.
+RELEASES = "/srv/release"
+CLONE = "clone-"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deploys (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,14 +49,22 @@ KINDS = ("push", "order", "rollback", "first")
 ANSWER_SECONDS = 8
 BUILD_TIMES = 3
 PAUSE_SECONDS = 0.5
+DEFAULTS = {"version": None, "hooks": {}, "cached": []}
 AWAY = "away; it gets it when its minion starts, or by its next highstate"
 # What site_release says of itself where it has no configuration yet.
 NOT_SET_UP = "this host runs no app"
+# What site_edge says where nothing is kept yet.
+NO_CACHE = "this host has no cache"
 # So many requests must have been answered before a share of errors says anything.
 FEWEST_REQUESTS = 20
 # Errors that a release may have beyond those of before, as a share of all requests.
 MORE_ERRORS = 0.05
 BASELINE_SECONDS = 60
+# What is left to do of a tree that the master serves.
+NEXT = (
+    "the master serves it, and hosts take it at their next highstate: `./fleet apply --served`, "
+    "or docs/runbooks/deploy-the-tree.md"
+)
 
 
 class FailedError(Exception):
@@ -62,9 +74,11 @@ class FailedError(Exception):
 def _config(config):
     """What the master knows of the apps; nothing before its own first highstate."""
     try:
-        return json.loads(Path(config).read_text(encoding="utf-8"))["apps"]
+        known = json.loads(Path(config).read_text(encoding="utf-8"))["apps"]
     except FileNotFoundError:
         return {}
+    # The master has these functions before its configuration is rendered anew.
+    return {app: DEFAULTS | settings for app, settings in known.items()}
 
 
 @contextlib.contextmanager
@@ -170,6 +184,7 @@ def request(app, kind="order", ref=None, who="", config=CONFIG, folder=FOLDER):
     if kind == "push" and app in apps and not apps[app]["roles"]:
         return None
     _known(apps, app)
+    _notice(folder)
     if kind not in KINDS:
         raise CommandExecutionError(f"no such kind of deploy: '{kind}'; there are {KINDS}")
     if kind == "rollback":
@@ -240,12 +255,45 @@ def history(app=None, limit=20, folder=FOLDER):
 
         salt-run salt.cmd site_deploy.history www
     """
+    _notice(folder)
     with _table(folder) as base:
         rows = base.execute(
             "SELECT * FROM deploys WHERE ? IS NULL OR app = ? ORDER BY number DESC LIMIT ?",
             (app, app, limit),
         )
         return [_told(row) for row in rows]
+
+
+def _notice(folder):
+    """
+    Write down which tree a clone has brought: the master serves it since then.
+
+    The tree itself says so, by its name; whoever brings one needs no running master.
+    """
+    for link in Path(RELEASES).glob("*/current"):
+        app, name, since = link.parent.name, link.readlink().name, link.lstat().st_mtime
+        if not name.startswith(CLONE):
+            continue
+        with _table(folder) as base:
+            base.execute("BEGIN IMMEDIATE")
+            live = base.execute('SELECT "release" FROM live WHERE app = ?', (app,)).fetchone()
+            before = live["release"] if live else None
+            # A way back to it is written down by itself.
+            coming = base.execute(
+                'SELECT 1 FROM deploys WHERE app = ? AND "release" = ? '
+                "AND state IN ('waiting', 'running')",
+                (app, name),
+            )
+            if name == before or coming.fetchone():
+                continue
+            brought = link.parent / "releases" / name / ".brought-by"
+            who = brought.read_text(encoding="utf-8").strip() if brought.exists() else ""
+            base.execute(
+                'INSERT INTO deploys (app, kind, who, requested, began, ended, state, "release", '
+                "previous, why) VALUES (?, 'clone', ?, ?, ?, ?, 'live', ?, ?, ?)",
+                (app, who, since, since, since, name, before, "./fleet brought it from a clone"),
+            )
+            base.execute("REPLACE INTO live VALUES (?, ?, ?)", (app, name, since))
 
 
 def _told(row):
@@ -284,6 +332,13 @@ def _next(folder, app):
         # Cut off by a stop of the master: it is wanted still.
         base.execute(
             "UPDATE deploys SET state = 'waiting' WHERE app = ? AND state = 'running'", (app,)
+        )
+        # What a clone has brought since stays.
+        base.execute(
+            "UPDATE deploys SET state = 'superseded', ended = ?, why = 'a clone came after it' "
+            "WHERE app = ? AND state = 'waiting' AND number < "
+            "(SELECT max(number) FROM deploys WHERE app = ? AND kind = 'clone')",
+            (time.time(), app, app),
         )
         row = base.execute(
             "SELECT * FROM deploys WHERE app = ? AND state = 'waiting' "
@@ -325,6 +380,7 @@ def work(app, config=CONFIG, folder=FOLDER):
         with _only_one(folder, app) as alone:
             if not alone:
                 break
+            _notice(folder)
             wanted = _next(folder, app)
             if wanted:
                 _carry_out(wanted, settings, folder)
@@ -391,6 +447,10 @@ class _Run:
         self.stages, self.fates = [], {}
         # Hosts that may serve it, and hosts that have it only since now.
         self.tried, self.fresh = [], []
+        # What a host may replace, where that matters.
+        self.over = []
+        # Caches that did not forget, and why.
+        self.kept = ""
 
     def ended(self, stage):
         """A stage has ended; this is kept at once."""
@@ -405,16 +465,21 @@ def _carry_out(wanted, settings, folder):
     app, number, release = wanted["app"], wanted["number"], None
     before = live(folder).get(app)
     run = _Run(folder, number)
+    # What a clone brings meanwhile is not replaced.
+    run.over = [before] if settings.get("tree") else []
     _update(folder, number, previous=before)
     try:
         # The first of all reaches hosts by their highstate: they are not set up yet.
         hosts = _hosts(settings) if before or wanted["kind"] != "first" else []
         run.tried += hosts if wanted["cut_off"] else []
-        release = _release(run, wanted, before, folder)
+        release = _release(run, wanted, settings, before, folder)
         _update(folder, number, release=release)
         if hosts:
-            watch = 0 if wanted["kind"] == "rollback" else settings["watch"]
-            _to_hosts(run, app, release, hosts, dict(settings, watch=watch))
+            if wanted["kind"] == "rollback":
+                # What was live needs nothing made for it, and is known to be well.
+                after = {when: do for when, do in settings["hooks"].items() if when != "before"}
+                settings = dict(settings, watch=0, hooks=after)
+            _to_hosts(run, app, release, hosts, settings)
     except Exception as error:
         # Whatever it is: hosts must not stay at what was never accepted.
         known = isinstance(error, (FailedError, CommandExecutionError))
@@ -423,15 +488,19 @@ def _carry_out(wanted, settings, folder):
         if not known:
             log.exception("the deploy of %s failed", app)
         try:
-            _back(run, app, release, before)
+            _back(run, app, release, before, settings)
         except Exception:
             log.exception("not all hosts of %s could be taken back", app)
             fate["why"] += ". Not all hosts could be taken back: ./fleet apply"
     else:
-        fate = {"state": "live"}
+        fate = {"state": "live", "why": NEXT if settings.get("tree") else None}
         with _table(folder) as base:
             base.execute("REPLACE INTO live VALUES (?, ?, ?)", (app, release, time.time()))
-        _late(run, app, release, hosts)
+        if not settings.get("tree"):
+            _late(run, app, release, hosts)
+    if run.kept:
+        # No reason to stay at a release, nor to leave one: the caches come to it by time.
+        fate["why"] = ". ".join(filter(None, [fate["why"], f"Old pages stay: {run.kept}"]))
     _update(folder, number, ended=time.time(), hosts=json.dumps(run.fates), **fate)
 
 
@@ -478,14 +547,15 @@ def _builder():
     return hosts[0]
 
 
-def _release(run, wanted, before, folder):
+def _release(run, wanted, settings, before, folder):
     """The release that is wanted: built, or there since before."""
     app, ref = wanted["app"], wanted["ref"]
     if wanted["kind"] == "rollback":
         return _before(app, ref, folder)
     if wanted["kind"] == "first" and before:
-        # The commit that is live by now, with what else it is made of today.
-        ref = before.partition("-")[0]
+        # The commit that is live by now, with what else it is made of today; a version
+        # that was changed is what is asked for.
+        ref = None if settings["version"] else before.partition("-")[0]
     builder = _builder()
     for _ in range(BUILD_TIMES):
         made, failed = _tell([builder], "build.build", app, ref)
@@ -511,6 +581,7 @@ def _to_hosts(run, app, release, hosts, settings):
     if failed or not ready:
         raise FailedError(_because(failed) or f"none of {', '.join(hosts)} answers")
     run.ended("fetch")
+    _hook(run, app, release, "before", ready, settings)
     began, well = time.time(), []
     for name, batch in (("first host", ready[:1]), ("other hosts", ready[1:])):
         if batch:
@@ -518,17 +589,43 @@ def _to_hosts(run, app, release, hosts, settings):
             run.ended(name)
     if not well:
         raise FailedError(f"none of {', '.join(ready)} says that it serves {release}")
+    _hook(run, app, release, "after", well, settings)
+    _forget(run, settings["cached"])
     if settings["watch"]:
         _watch(app, settings["watch"], began, well)
         run.ended("watch")
     _tell(ready, "release.prune", app)
 
 
+def _hook(run, app, release, when, hosts, settings):
+    """Do what an app has done once, on one host."""
+    if when not in settings["hooks"]:
+        return
+    function = settings["hooks"][when]
+    done, failed = _tell(hosts[:1], "release.hook", app, release, function)
+    if not done:
+        raise FailedError(
+            f"the hook {when} the switch failed. {_because(failed) or hosts[0] + ' is silent'}"
+        )
+    run.ended(f"hook {when}")
+
+
+def _forget(run, sites):
+    """Let the edge's caches forget pages of sites: what made them is not served any more."""
+    if sites:
+        edges = __salt__["site_hosts.accepted"](roles="frontend")
+        _, failed = _tell(edges, "edge.forget", sites)
+        # A host that is being made has nothing to forget.
+        failed = {host: why for host, why in failed.items() if NO_CACHE not in why}
+        run.ended("edge")
+        run.kept = _because(failed)
+
+
 def _batch(run, app, release, hosts):
     """Switch some hosts, and ask each whether it is well; returns those that are."""
     # Also who is silent may have done so.
     run.tried += [host for host in hosts if host not in run.tried]
-    now, failed = _tell(hosts, "release.switch", app, release)
+    now, failed = _tell(hosts, "release.switch", app, release, *run.over)
     well = {}
     if now and not failed:
         well, failed = _tell(list(now), "release.check", app, release)
@@ -556,15 +653,17 @@ def _watch(app, seconds, began, hosts):
         )
 
 
-def _back(run, app, release, before):
+def _back(run, app, release, before, settings):
     """Who may serve a release that failed serves again what the level runs, and has it no more."""
     if run.tried:
-        done, failed = _tell(run.tried, "release.switch", app, before)
+        done, failed = _tell(run.tried, "release.switch", app, before, *run.over)
         run.fates.update(dict.fromkeys(run.tried, AWAY))
         for host, served in done.items():
             run.fates[host] = "as it was" if served == before else "taken back"
         run.fates.update(failed)
     _tell(run.fresh, "release.discard", app, release)
+    if run.tried:
+        _forget(run, settings["cached"])
     if run.tried or run.fresh:
         run.ended("taken back")
 
@@ -591,7 +690,8 @@ def missing(config=CONFIG, folder=FOLDER):
     """
     Ask for the first release of each app that has none, and for another one where what it
     is made of has changed beside its commit. One of which a deploy waits, or runs, is
-    left alone: that will be made of it.
+    left alone: that will be made of it. So is the master's own tree, which it has before
+    it can deploy.
 
     Returns the names of these apps. Raises CommandExecutionError where the builder does
     not say what a release would be.
@@ -602,7 +702,9 @@ def missing(config=CONFIG, folder=FOLDER):
 
         salt-run salt.cmd site_deploy.missing
     """
-    apps = {name: app for name, app in _config(config).items() if app["roles"]}
+    apps = {
+        name: app for name, app in _config(config).items() if app["roles"] and not app.get("tree")
+    }
     if not apps:
         return []
     builder = _builder()

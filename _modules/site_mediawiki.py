@@ -24,7 +24,11 @@ try:
 except ImportError:
     pymysql = None
 
-CODE = "/usr/share/mediawiki"
+CODE = "/srv/release/mediawiki/current"
+# What the wiki's authors made; the release that is served.
+RELEASE = "/srv/release/wiki/current"
+# What each wiki's database needs, written by the state `mediawiki`.
+DATABASES = "/etc/mediawiki/databases.json"
 RECORD = "saltworks"
 BEGUN = "saltworks_installation_begun"
 LOCK = "saltworks-mediawiki"
@@ -124,7 +128,7 @@ def version(code=CODE):
     code
         The folder of MediaWiki.
 
-    Returns None where there is none (the package is not installed yet).
+    Returns None where there is none (this host has no release yet).
 
     CLI Example:
 
@@ -144,6 +148,36 @@ def version(code=CODE):
 
 def _numbers(text):
     return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def released(folder=RELEASE):
+    """
+    The extensions that a release of the wiki's authors brings.
+
+    folder
+        The release.
+
+    Returns ``["<name> <version>", …]``, sorted: another version is a reason to bring the
+    database up to date.
+
+    Raises CommandExecutionError where one does not say what it is.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_mediawiki.released
+    """
+    found = []
+    for path in Path(folder).glob("extensions/*/extension.json"):
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found.append(f"{told['name']} {told['version']}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CommandExecutionError(
+                f"extensions/{path.parent.name}/extension.json has no name or version: {error!r}"
+            ) from error
+    return sorted(found)
 
 
 def needed(holds, code_version, extensions):
@@ -278,6 +312,8 @@ def bring(
     account_password_file,
     database,
     lock_wait,
+    release=None,
+    code=CODE,
 ):
     """
     Install MediaWiki's tables or bring them up to date, whichever they need.
@@ -304,13 +340,23 @@ def bring(
     lock_wait
         Seconds to wait for another host.
 
+    release
+        The authors' release whose extensions are meant; None is the one that is served.
+
+    code
+        The folder of MediaWiki; it need not be the one that is served.
+
     Returns ``"install"``, ``"update"``, or None when another host was faster.
 
     Raises CommandExecutionError with MediaWiki's own words when it fails.
 
     CLI Example: none; the state ``site_mediawiki.database_current`` calls it.
     """
-    code_version = version()
+    code_version = version(code)
+    if code_version is None:
+        raise CommandExecutionError(f"{code} holds no MediaWiki. Remedy: ./fleet deploy mediawiki")
+    extensions = [*extensions, *released(release or RELEASE)]
+    told = {"SITE_WIKI_RELEASE": release} if release else {}
     connection = _connect(database, 0)
     try:
         with connection.cursor() as cursor:
@@ -323,13 +369,20 @@ def bring(
                 _empty(cursor, found["tables"])
                 with _kept_alive(connection):
                     _install(
-                        name, server, language, skins, account, account_password_file, database
+                        code,
+                        name,
+                        server,
+                        language,
+                        skins,
+                        account,
+                        account_password_file,
+                        database,
                     )
                 cursor.execute(f"DROP TABLE {BEGUN}")
             # After an installation, too: this makes the extensions' tables, with the
             # wiki's own settings and all messages loaded.
             with _kept_alive(connection):
-                _run(["update", f"--wiki={wiki}", "--quick"], "update")
+                _run(code, ["update", f"--wiki={wiki}", "--quick"], "update", **told)
             _replicable(cursor)
             # The union: a host whose pillar is not up to date yet must not bring
             # back an update that was done.
@@ -342,6 +395,62 @@ def bring(
             return task
     finally:
         connection.close()
+
+
+def migrate(tree, databases=DATABASES):
+    """
+    Bring the databases of all wikis to what another MediaWiki needs, before a host serves
+    it: a hook of `site_release`. The one that is served can go on with them.
+
+    tree
+        The folder of the release.
+
+    databases
+        As for :py:func:`migrate_own`.
+
+    Returns ``{wiki: what was done, or None}``. Raises CommandExecutionError as
+    :py:func:`migrate_own`, and where the folder holds no MediaWiki.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'app1*' site_mediawiki.migrate /srv/release/mediawiki/releases/<release>
+    """
+    return {wiki["wiki"]: bring(**wiki, code=tree) for wiki in _databases(databases)}
+
+
+def migrate_own(tree, databases=DATABASES):
+    """
+    Bring the databases of all wikis to what the extensions of an authors' release need,
+    before a host serves it: a hook of `site_release`.
+
+    tree
+        The folder of the release.
+
+    databases
+        A JSON file: a list of what :py:func:`bring` is told of each wiki.
+
+    Returns ``{wiki: what was done, or None}``. Raises CommandExecutionError where there is
+    no such file, and as :py:func:`bring`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'app1*' site_mediawiki.migrate_own /srv/release/wiki/releases/<release>
+    """
+    return {wiki["wiki"]: bring(**wiki, release=tree) for wiki in _databases(databases)}
+
+
+def _databases(path):
+    """What :py:func:`bring` is told of each wiki of this host."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CommandExecutionError(
+            f"{path} is missing. Remedy: salt-call state.apply mediawiki"
+        ) from None
 
 
 def _lock(cursor, name, lock_wait):
@@ -394,10 +503,11 @@ def _replicable(cursor):
         cursor.execute(f"ALTER TABLE `{_text(row[0])}` ENGINE=InnoDB")
 
 
-def _install(name, server, language, skins, account, account_password_file, database):
+def _install(code, name, server, language, skins, account, account_password_file, database):
     # The installer insists on writing settings of its own: nobody reads them.
     with tempfile.TemporaryDirectory(prefix="mediawiki-install-") as folder:
         _run(
+            code,
             [
                 "install",
                 "--dbtype=mysql",
@@ -420,9 +530,9 @@ def _install(name, server, language, skins, account, account_password_file, data
         )
 
 
-def _run(arguments, task, **environment):
+def _run(code, arguments, task, **environment):
     result = __salt__["cmd.run_all"](
-        ["php", f"{CODE}/maintenance/run.php", *arguments],
+        ["php", f"{code}/maintenance/run.php", *arguments],
         python_shell=False,
         env=environment,
         cwd="/",

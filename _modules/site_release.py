@@ -27,10 +27,16 @@ import urllib.request
 import zlib
 from pathlib import Path
 
+import salt.pillar
 from salt.exceptions import CommandExecutionError
 
 CONFIG = "/etc/site-release/release.json"
-NAME = re.compile(r"[0-9a-f]{40}-[0-9a-f]{8}")
+# A clone of Saltworks brings its tree to the master under a name of its own kind.
+CLONE = "clone-"
+NAME = re.compile(rf"[0-9a-f]{{40}}-[0-9a-f]{{8}}|{CLONE}[0-9a-f]{{16}}")
+# What the master serves leads to the tree that is `current`, and its lists of files.
+SERVED = "/srv/saltworks"
+LISTS = "/var/cache/salt/master/file_lists"
 MANIFEST_BYTES = 65536
 # Room that is left on the disk beside an archive and what comes out of it.
 UNPACKED_TIMES = 8
@@ -41,6 +47,8 @@ LOG = "/var/log/nginx/access.log"
 LOG_BYTES = 8 * 1024 * 1024
 LINE = re.compile(r'\S+ \[([^\]]+)\] (\S+) "\S+ ([^" ]*)[^"]*" (\d{3}) ')
 KNOWN_SECONDS = 60
+# A host has these functions before its configuration is rendered anew.
+DEFAULTS = {"shared": [], "renew": []}
 
 
 def _config(config):
@@ -59,7 +67,7 @@ def _app(known, app):
         raise CommandExecutionError(
             f"this host does not run '{app}'; it runs {', '.join(sorted(known['apps'])) or 'none'}"
         )
-    return Path(known["folder"]) / app, known["apps"][app]
+    return Path(known["folder"]) / app, DEFAULTS | known["apps"][app]
 
 
 def _named(release):
@@ -198,6 +206,34 @@ def _archive(known, app, release, manifest, path):
         )
 
 
+def _share(folder, tree, names):
+    """
+    What all releases of an app have in common stands beside them: a release has a link.
+
+    What the release itself has under that name goes: it is the first content nowhere.
+    """
+    for name in names:
+        link, above = tree / name, Path(name).parts[:-1]
+        # A link on the way leads to something else, perhaps to what others share.
+        for depth in range(1, len(above) + 1):
+            if tree.joinpath(*above[:depth]).is_symlink():
+                raise CommandExecutionError(f"{'/'.join(above[:depth])} is a link: {name} is below")
+        _folders_made(folder, Path("shared", name))
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)
+        _folders_made(tree, Path(*above))
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"{'../' * (2 + len(above))}shared/{name}")
+
+
+def _folders_made(top, path):
+    """Make folders that all may enter, whatever the umask; those that are there stay."""
+    for folder in [top / above for above in [*reversed(path.parents), path]]:
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(0o755)
+
+
 def fetch(app, release, config=CONFIG):
     """
     Have a release unpacked beside the others; nothing serves it yet.
@@ -217,7 +253,7 @@ def fetch(app, release, config=CONFIG):
         salt 'frontend*' site_release.fetch www <release>
     """
     known = _config(config)
-    folder, _ = _app(known, app)
+    folder, settings = _app(known, app)
     done = folder / "releases" / _named(release)
     with _locked(folder):
         # What a killed call left.
@@ -225,6 +261,10 @@ def fetch(app, release, config=CONFIG):
             shutil.rmtree(rest, ignore_errors=True)
         if done.is_dir():
             return False
+        if release.startswith(CLONE):
+            raise CommandExecutionError(
+                f"the tree {release} is no longer here. Remedy: ./fleet up, from that clone"
+            )
         done.parent.mkdir(exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
         try:
@@ -238,6 +278,7 @@ def fetch(app, release, config=CONFIG):
             for path in (tree, *tree.rglob("*")):
                 if path.is_dir() and not path.is_symlink():
                     path.chmod(0o755)
+            _share(folder, tree, settings["shared"])
             # A release that has its name is whole, even after a loss of power.
             subprocess.run(["sync", "--file-system", str(tree)], check=True)
             tree.rename(done)
@@ -256,16 +297,21 @@ def fetch(app, release, config=CONFIG):
 # -- switching -------------------------------------------------------------------
 
 
-def switch(app, release, config=CONFIG):
+def switch(app, release, over=None, config=CONFIG):
     """
-    Serve a release that is unpacked here.
+    Serve a release that is unpacked here. Units that keep code in memory (``renew``)
+    are told: who can reload does so, others begin anew.
 
     release
         Its name; None serves none, as before the first.
 
+    over
+        The one that it is to replace. Nothing but that counts for what a clone has
+        brought: where another clone's tree is served, that one stays.
+
     Returns the release that was served before, or None.
 
-    Raises CommandExecutionError where it is not here.
+    Raises CommandExecutionError where it is not here, or may not replace what is served.
 
     CLI Example:
 
@@ -273,17 +319,60 @@ def switch(app, release, config=CONFIG):
 
         salt 'frontend*' site_release.switch www <release>
     """
-    folder, _ = _app(_config(config), app)
+    folder, settings = _app(_config(config), app)
     with _locked(folder):
         before = _linked(folder, "current")
         if release == before:
             return before
+        if before and before.startswith(CLONE) and before != over:
+            raise CommandExecutionError(f"a clone has brought {before} meanwhile, which stays")
         if release and not (folder / "releases" / _named(release)).is_dir():
             raise CommandExecutionError(f"{app} {release} is not on this host")
         if before:
             _link(folder, "previous", before)
         _link(folder, "current", release)
+        if settings["renew"]:
+            subprocess.run(
+                ["systemctl", "--no-block", "try-reload-or-restart", *settings["renew"]],
+                check=False,
+            )
+        if settings.get("tree"):
+            # The master would show the files of before for some seconds.
+            for path in Path(LISTS).glob("*/*.p"):
+                path.unlink(missing_ok=True)
     return before
+
+
+def hook(app, release, function, config=CONFIG):
+    """
+    Do what is done once a level at a change of release, such as a change of the tables of
+    a database: from a release that is unpacked here, and perhaps not served yet.
+
+    release
+        Its name.
+
+    function
+        What does it, as ``module.function``; it is called with the release's folder. The
+        master says which: a host may not have been told yet.
+
+    Returns what was done. Raises CommandExecutionError where the release or the function
+    is not here, and as the function itself.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'app1*' site_release.hook wiki <release> site_mediawiki.migrate_own
+    """
+    folder, _ = _app(_config(config), app)
+    tree = folder / "releases" / _named(release)
+    if function not in __salt__:
+        raise CommandExecutionError(f"this host has no function {function}")
+    # Nobody takes the code away while it works.
+    with _locked(folder):
+        if not tree.is_dir():
+            raise CommandExecutionError(f"{app} {release} is not on this host")
+        return __salt__[function](str(tree))
 
 
 def prune(app, config=CONFIG):
@@ -353,7 +442,7 @@ def catch_up(config=CONFIG):
         if wanted and state(app, config)["current"] != wanted:
             try:
                 fetch(app, wanted, config)
-                switch(app, wanted, config)
+                switch(app, wanted, config=config)
             except CommandExecutionError as error:
                 # One app that cannot be had is no reason to keep the others from readers.
                 failed.append(str(error))
@@ -376,22 +465,47 @@ class _ThisHost(http.client.HTTPSConnection):
         self.sock = self._context.wrap_socket(opened, server_hostname=self.host)
 
 
-def _asked(known, site, path):
-    """(status, release) that this host's own web server answers, as to a reader."""
-    trust = ssl.create_default_context(cafile=known["ca"])
-    asks = _ThisHost(f"{site}.{known['domain']}", known["port"], timeout=5, context=trust)
+def _asked(known, check):
+    """(status, releases) that this host's own web server answers, as to a reader."""
+    name = f"{check['site']}.{known['domain']}"
+    headers = {"User-Agent": "site_release", "Host": name}
+    if check.get("behind_edge"):
+        # The edge ends TLS, and says so.
+        asks = http.client.HTTPConnection("127.0.0.1", known.get("inner_port", 80), timeout=5)
+        headers["X-Forwarded-Proto"] = "https"
+    else:
+        trust = ssl.create_default_context(cafile=known["ca"])
+        asks = _ThisHost(name, known["port"], timeout=5, context=trust)
     try:
-        asks.request("GET", path, headers={"User-Agent": "site_release"})
+        asks.request("GET", check["path"], headers=headers)
         answer = asks.getresponse()
         answer.read()
-        return answer.status, answer.headers.get("X-Release")
+        return answer.status, " ".join(answer.headers.get_all("X-Release", [])).split()
     finally:
         asks.close()
 
 
+def _serves_tree(folder, release):
+    """That the master serves a tree, and renders this host's pillar from it."""
+    found = Path(os.path.realpath(SERVED))
+    if found != Path(os.path.realpath(folder / "releases" / release)):
+        raise CommandExecutionError(f"the master serves {found.name}, and not {release}")
+    # As the master renders it now; the minion's own is that of before.
+    asks = salt.pillar.get_pillar(__opts__, dict(__grains__), __opts__["id"])
+    pillar = asks.compile_pillar()
+    if "_errors" in pillar or "site" not in pillar:
+        # Its first line has the file and no more: what was rendered may be a secret.
+        errors = str(next(iter(pillar.get("_errors") or ["it is empty"]))).strip()
+        raise CommandExecutionError(
+            f"the master renders no pillar of this host from it: {errors.splitlines()[0][:200]}"
+        )
+    return True
+
+
 def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
     """
-    Ask this host's own web server for the app.
+    Ask this host's own web server for the app; where the app is the master's tree, ask
+    the master for this host's pillar.
 
     release
         The one that has to answer.
@@ -400,7 +514,7 @@ def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
         How long until it does.
 
     Returns True. Raises CommandExecutionError where another answers, or none, or not
-    with 200.
+    with 200; where the master serves another tree, or cannot render from it.
 
     CLI Example:
 
@@ -409,15 +523,18 @@ def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
         salt 'frontend*' site_release.check www <release>
     """
     known = _config(config)
-    _, settings = _app(known, app)
+    folder, settings = _app(known, app)
+    if settings.get("tree"):
+        return _serves_tree(folder, release)
     asks = settings["check"]
     until = time.monotonic() + seconds
     while True:
         try:
-            status, served = _asked(known, asks["site"], asks["path"])
-            if (status, served) == (200, release):
+            status, served = _asked(known, asks)
+            # A page may be made of several: an app of others, and what is ours of it.
+            if status == 200 and release in served:
                 return True
-            said = f"{status} from {served or 'no release'}"
+            said = f"{status} from {' '.join(served) or 'no release'}"
         except (OSError, http.client.HTTPException) as error:
             said = str(error)
         if time.monotonic() > until:

@@ -12,7 +12,7 @@ from salt.exceptions import CommandExecutionError
 
 WIKI = [
     "php",
-    "/usr/share/mediawiki/maintenance/run.php",
+    "/srv/release/mediawiki/current/maintenance/run.php",
     "/usr/local/share/mediawiki-extensions/SiteSearch/maintenance/IndexPages.php",
 ]
 BLOG = ["/usr/local/sbin/wordpress-search-index"]

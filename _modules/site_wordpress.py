@@ -11,6 +11,9 @@ from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
+CODE = "/srv/release/wordpress/current"
+# Seconds that a migration waits for another host that is at it.
+LOCK_WAIT = 300
 TOOL = "/usr/local/lib/saltworks/wordpress-database"
 BEGUN = "saltworks_installation_begun"
 
@@ -25,13 +28,14 @@ def present():
 
         salt-call site_wordpress.present
     """
-    return Path(TOOL).exists() and Path("/usr/share/wordpress/wp-includes/version.php").exists()
+    return Path(TOOL).exists() and Path(CODE, "wp-includes/version.php").exists()
 
 
-def _run(task, given):
+def _run(task, given, code=CODE):
     result = __salt__["cmd.run_all"](
         [TOOL, task, json.dumps(given)],
         python_shell=False,
+        env={"SITE_WORDPRESS_CODE": code},
         cwd="/",
         timeout=1200,
         ignore_retcode=True,
@@ -123,3 +127,30 @@ def bring(title, account, account_password_file, email, lock_wait):
         "lock_wait": lock_wait,
     }
     return _run("bring", given)["done"]
+
+
+def migrate(tree):
+    """
+    Bring the database to what another WordPress needs, before a host serves it: a hook of
+    `site_release`. The one that is served can go on with it.
+
+    tree
+        The folder of the release.
+
+    Returns ``"upgrade"``, or None where nothing was to do: also where there is nothing
+    yet, which the hosts install.
+
+    Raises CommandExecutionError with WordPress's own words when it fails, and where the
+    folder holds no WordPress.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'blog1*' site_wordpress.migrate /srv/release/wordpress/releases/<release>
+    """
+    if not Path(tree, "wp-includes/version.php").exists():
+        raise CommandExecutionError(f"{tree} holds no WordPress")
+    if needed(_run("ask", {"wait": 0}, tree)) != "upgrade":
+        return None
+    return _run("bring", {"lock_wait": LOCK_WAIT}, tree)["done"]

@@ -10,7 +10,10 @@ def _sentence(deploy):
     """What became of a deploy, as one line."""
     stages = ", ".join(f"{name} {seconds} s" for name, seconds in deploy["stages"])
     what = deploy["release"] or deploy["ref"] or "the newest"
-    said = " is live" if deploy["state"] == "live" else f": {deploy['why'] or deploy['state']}"
+    why = deploy["why"]
+    said = f": {why or deploy['state']}"
+    if deploy["state"] == "live":
+        said = f" is live; {why}" if why else " is live"
     return what + said + (f" ({stages})" if stages else "")
 
 

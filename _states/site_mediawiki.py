@@ -72,7 +72,8 @@ def database_current(
         if code_version is None:
             raise CommandExecutionError("MediaWiki is not installed on this host")
         found = __salt__["site_mediawiki.holds"](database, wait)
-        task = __salt__["site_mediawiki.needed"](found, code_version, extensions)
+        wanted = [*extensions, *__salt__["site_mediawiki.released"]()]
+        task = __salt__["site_mediawiki.needed"](found, code_version, wanted)
         if task is None:
             recorded = found["record"]["version"]
             return dict(ret, comment=f"The database is current: version {recorded}")

@@ -121,7 +121,7 @@ http {
         location /wiki/ { rewrite ^ /w/index.php last; }
         location = /w/index.php {
             include /etc/nginx/fastcgi_params;
-            fastcgi_param SCRIPT_FILENAME /usr/share/mediawiki/index.php;
+            fastcgi_param SCRIPT_FILENAME /srv/release/mediawiki/current/index.php;
             fastcgi_param MW_CONFIG_FILE %(folder)s/LocalSettings.php;
             # As the edge says of its readers: the pages would differ.
             fastcgi_param HTTPS on;

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tools import deploys, image, inventory, machine, secrets, up
+from tools import deploys, image, inventory, machine, secrets, tree, up
 from tools.errors import FleetError
 from tools.progress import Progress
 from tools.sandbox import Sandbox
@@ -176,6 +176,9 @@ def _print_status(sandbox, result):
             *("-" if host[count] is None else str(host[count]) for count in ("failed", "changed")),
         )
     out.print(hosts)
+    if result["tree"]:
+        brought = "of a clone" if result["tree"].startswith(tree.CLONE) else "of a push"
+        out.print(f"\nThe master serves the tree {result['tree']}, {brought}.", soft_wrap=True)
     if result["services"]:
         services = _table("\nservices")
         for column in ("name", "url", "login"):
@@ -293,19 +296,23 @@ def apply(
     test: Annotated[
         bool, typer.Option("--test", help="Say what would change; change nothing.")
     ] = False,
+    served: Annotated[
+        bool,
+        typer.Option("--served", help="Ship nothing: what the master serves, as after a push."),
+    ] = False,
 ):
     """
     Ship this clone's tree to the master and run a highstate on some hosts at once.
 
     No waves and no health gates: those are what `up` is for.
 
-    Example: `./fleet apply memcache` or `./fleet apply app1 --test`
+    Example: `./fleet apply memcache`, `./fleet apply app1 --test` or `./fleet apply --served`
     """
     sandbox = _sandbox()
     _running(sandbox, sandbox.inventory.master.name)
     hosts = up.chosen(sandbox.inventory, target)
     with Progress(f"applying {target or CHOSEN['level']}") as progress, sandbox.lock(progress.say):
-        results = up.apply(sandbox, hosts, test, progress)
+        results = up.apply(sandbox, hosts, test, progress, served)
     failures = up.print_apply(out, results)
     _print_failures(failures)
     if failures:

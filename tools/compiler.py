@@ -317,6 +317,8 @@ class _Host:
             "module_dirs": [str(self.tree), str(OFFLINE)],
             "render_dirs": [str(OFFLINE / "renderers")],
             "renderers_dirs": [str(OFFLINE / "renderers")],
+            # All that is rendered here stands in git: what is wrong may be told.
+            "pillar_safe_render_error": False,
             "autoload_dynamic_modules": False,
             "master_type": "disable",
             "log_level": "quiet",

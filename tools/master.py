@@ -30,13 +30,27 @@ class Master:
         """Run a command on the master's host."""
         return self.transport.inside(self.id, *command, **options)
 
-    def ship(self):
-        """Put the tree of this clone on the master; return whether that changed anything."""
-        archive, release = tree.pack()
-        there = self.inside("cat", f"{tree.HOME}/.release", check=False).stdout.strip()
-        if there == release:
+    def served(self):
+        """The name of the tree that the master serves; empty where there is none yet."""
+        link = self.inside("readlink", f"{tree.TREES}/current", check=False)
+        return link.stdout.strip().removeprefix("releases/")
+
+    def ship(self, say=None):
+        """
+        Have the master serve the tree of this clone; return whether that changed anything.
+
+        say
+            Called with a sentence where that replaces what was pushed.
+        """
+        from tools.deploys import who
+
+        archive, name = tree.pack()
+        there = self.served()
+        if there == name:
             return False
-        self.inside("sh", "-c", tree.INSTALL, "install", release, stdin=archive)
+        if there and not there.startswith(tree.CLONE) and say:
+            say(f"this clone replaces the pushed {there[:10]}, which the master served")
+        self.inside("sh", "-c", tree.INSTALL, "install", name, who(), stdin=archive)
         return True
 
     def converge_itself(self, shipped):

@@ -93,7 +93,7 @@ def _ready(sandbox, master, progress):
     """Give the master this clone's tree, and make it one; return whether the tree is new."""
     name = sandbox.inventory.master.name
     progress.step(name, "tree and master")
-    shipped = master.ship()
+    shipped = master.ship(progress.say)
     master.converge_itself(shipped)
     progress.done(name, "master ready")
     return shipped
@@ -317,16 +317,18 @@ def status(sandbox):
 
     Returns {"level", "hosts": [{"id", "roles", "address", "state", "failed",
     "changed"}], "services": [{"name", "url", "login", "secret"}],
-    "pending_keys": [id]}. State is ok, failed, down or pending; the counts are
-    those of the last highstate, None where there was none.
+    "pending_keys": [id], "tree"}. State is ok, failed, down or pending; the counts are
+    those of the last highstate, None where there was none. The tree is the one that the
+    master serves.
     """
     there = sandbox.containers()
     master = Master(sandbox)
     up_ids = [host.id for host in sandbox.inventory.hosts if there.get(host.id, {}).get("running")]
-    outcomes, pending = {}, []
+    outcomes, pending, served = {}, [], ""
     if master.id in up_ids:
         outcomes = master.last_highstates(up_ids)
         pending = sorted(master.keys()["pending"])
+        served = master.served()
     hosts = []
     for host in sandbox.inventory.hosts:
         outcome = outcomes.get(host.id)
@@ -350,7 +352,13 @@ def status(sandbox):
         )
     path = sandbox.state / "pages.json"
     services = json.loads(path.read_text("utf-8")) if path.exists() else []
-    return {"level": sandbox.level, "hosts": hosts, "services": services, "pending_keys": pending}
+    return {
+        "level": sandbox.level,
+        "hosts": hosts,
+        "services": services,
+        "pending_keys": pending,
+        "tree": served,
+    }
 
 
 def chosen(inventory, target):
@@ -372,9 +380,12 @@ def chosen(inventory, target):
     return [inventory.find(target)]
 
 
-def apply(sandbox, hosts, test, progress):
+def apply(sandbox, hosts, test, progress, served=False):
     """
     Ship the tree and run a highstate on these hosts at once.
+
+    served
+        Ship nothing: the hosts take what the master serves already, as after a push.
 
     Returns {host id: its states, or what it said instead}.
     """
@@ -382,7 +393,7 @@ def apply(sandbox, hosts, test, progress):
     master = Master(sandbox)
     for host in hosts:
         progress.step(host.name, "highstate")
-    if master.ship():
+    if served or master.ship(progress.say):
         master.converge_itself(True)
     # Also after a tree that came with another host: each takes the modules for itself.
     master.salt("-L", ",".join(ids), "saltutil.sync_all", timeout=120)

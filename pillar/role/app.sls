@@ -2,11 +2,18 @@
 # What every host with the role app has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
+{%- import_yaml "apps.yaml" as table %}
+{%- import_yaml "static-sites.yaml" as static %}
+{%- set apps = salt["site_apps.of_level"](level, table, static) %}
 
 # --- the wikis ----------------------------------------------------------------
 nginx:
   trusted_proxies:
     roles: [frontend]
+
+release:
+  apps: {{ salt["site_apps.part"](apps, "runs", ["app"]) | json }}
+  live: {{ salt["site_deploy.live"]() | json }}
 
 php-fpm:
   pools:

@@ -2,11 +2,18 @@
 # What every host with the role blog has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
+{%- import_yaml "apps.yaml" as table %}
+{%- import_yaml "static-sites.yaml" as static %}
+{%- set apps = salt["site_apps.of_level"](level, table, static) %}
 
 # --- the blog -----------------------------------------------------------------
 nginx:
   trusted_proxies:
     roles: [frontend]
+
+release:
+  apps: {{ salt["site_apps.part"](apps, "runs", ["blog"]) | json }}
+  live: {{ salt["site_deploy.live"]() | json }}
 
 php-fpm:
   pools:

@@ -11,7 +11,7 @@ ca:
   domains: {{ (domains.get(level) or {}).keys() | sort | json }}
 
 {%- set repositories, signs = {}, {} %}
-{%- for name, app in apps.items() %}
+{%- for name, app in apps.items() if app.branch %}
 {%-   do repositories.update({app.repository: {"app": name, "branches": [app.branch]}}) %}
 {%-   do signs.update({name: secrets["hook-" ~ name]}) %}
 {%- endfor %}
@@ -22,3 +22,7 @@ hook:
 
 deploy:
   apps: {{ apps | json }}
+
+# The tree that it serves. Which that is, a clone may say, too; so no highstate does.
+release:
+  apps: {{ salt["site_apps.part"](apps, "runs", ["salt"]) | json }}

@@ -4,6 +4,7 @@
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
 {%- import_yaml "apps.yaml" as table %}
 {%- import_yaml "static-sites.yaml" as static %}
+{%- import_yaml "upstreams.yaml" as upstreams %}
 {%- set apps = salt["site_apps.of_level"](level, table, static) %}
 nginx:
   trusted_proxies:
@@ -15,13 +16,32 @@ openssh:
 
 gitolite:
   repositories:
-{%- for name, app in apps.items() %}
+{%- for name, app in apps.items() if app.branch and app.repository not in upstreams %}
     {{ app.repository }}: {branch: {{ app.branch | json }}}
 {%- endfor %}
+  read_only:
+{%- for name, entry in upstreams.items() %}
+{%-   if "git" in entry %}
+    {{ name }}: {{ ("A mirror of " ~ entry.git ~ ". Nobody pushes here") | json }}
+{%-   else %}
+    {{ name }}: {{ ("What upstream released, from Debian's source package " ~ entry.debian ~ ". Nobody pushes here") | json }}
+{%-   endif %}
+{%- endfor %}
   secrets:
-{%- for name, app in apps.items() %}
+{%- for name, app in apps.items() if app.branch %}
     {{ app.repository }}: {{ secrets["hook-" ~ name] | json }}
 {%- endfor %}
 
 builder:
   apps: {{ salt["site_apps.part"](apps, "builds") | json }}
+
+upstreams:
+  repositories: {{ upstreams | json }}
+
+monit:
+  programs:
+    # Whether the last night's run brought what the archive and others have.
+    upstreams:
+      command: /usr/local/lib/saltworks/git-upstreams check
+      every: 15
+      times: 1

@@ -15,11 +15,16 @@
 {%- for name, site in pillar["sites"].items() if salt["site_hosts.peers"](site.role, minimum=0) %}
 {%-   do served.append(name) %}
 {%- endfor %}
-{#- A change of the programs that build makes other releases of the same commit. #}
-{%- set programs = [("static-build", "static-build.py"), ("page.html.j2", "page.html.j2")] %}
-{%- set made_by = [] %}
+{%- set programs = [
+      ("static-build", "static-build.py"), ("page.html.j2", "page.html.j2"), ("php-lint", "php-lint"),
+      ("mediawiki-build", "mediawiki-build"), ("wordpress-build", "wordpress-build"),
+    ] %}
+{#- A change of a program makes other releases of the commits that it builds. #}
+{%- set made_by = {} %}
 {%- for name, file in programs %}
-{%-   do made_by.append(salt["cp.hash_file"]("salt://builder/files/" ~ file).hsum) %}
+{%-   set hash = salt["cp.hash_file"]("salt://builder/files/" ~ file).hsum %}
+{%-   set name = "static-build" if name == "page.html.j2" else name %}
+{%-   do made_by.update({name: made_by.get(name, []) + [hash]}) %}
 {%- endfor %}
 {%- set data = {
       "domain": pillar["site"]["domain"], "level": pillar["site"]["level"],
@@ -43,7 +48,7 @@ extend:
 
 builder-packages:
   pkg.installed:
-    - pkgs: [bubblewrap, git, openssl, python3-jinja2, util-linux]
+    - pkgs: {{ (["bubblewrap", "git", "openssl", "python3-jinja2", "python3-jsonschema", "util-linux"] + builder.pop("packages")) | json }}
     - install_recommends: False
 
 builder-user:
@@ -82,7 +87,7 @@ builder-program-{{ loop.index }}:
     - source: salt://builder/files/{{ file }}
     - user: root
     - group: root
-    - mode: "{{ "0755" if file.endswith(".py") else "0644" }}"
+    - mode: "{{ "0644" if file.endswith(".j2") else "0755" }}"
     - makedirs: True
     - dir_mode: "0755"
     - require:

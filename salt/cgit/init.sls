@@ -9,7 +9,7 @@
 {%- set domain = pillar["site"]["domain"] %}
 {%- set context = {
       "cgit": cgit, "pages": {"name": pages.name, "notice": pages.notice}, "domain": domain,
-      "repositories": gitolite.repositories, "folder": "/var/lib/git/repositories",
+      "repositories": gitolite.repositories, "read_only": gitolite.read_only, "folder": "/var/lib/git/repositories",
       "host": cgit.host ~ "." ~ domain, "server": opts["id"], "indexed": www.indexed,
       "ipv6": pillar.get("nginx", {}).get("ipv6", False),
     } %}

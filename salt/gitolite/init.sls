@@ -3,6 +3,7 @@
 {%- set home, readers = "/var/lib/git", "git-readers" %}
 {%- set seeds, spool = "/usr/local/share/git-seeds", "/var/spool/git-webhook" %}
 {%- set local_code = "/usr/local/lib/saltworks/gitolite" %}
+{%- set served = ((gitolite.repositories.keys() | list) + (gitolite.read_only.keys() | list)) | unique | sort %}
 {%- set pushers = ((gitolite.users.keys() | list) + gitolite.accounts) | unique | sort %}
 
 include:
@@ -75,7 +76,9 @@ gitolite-conf:
     - name: {{ home }}/.gitolite/conf/gitolite.conf
     - source: salt://gitolite/templates/gitolite.conf.j2
     - template: jinja
-    - context: {{ {"pushers": pushers, "repositories": gitolite.repositories} | json }}
+    - context: {{ {
+        "pushers": pushers, "repositories": gitolite.repositories, "read_only": gitolite.read_only,
+      } | json }}
     - user: root
     - group: git
     - mode: "0640"
@@ -173,7 +176,7 @@ gitolite-current:
   site_git.gitolite_current:
     - name: {{ home }}
     - user: git
-    - repositories: {{ gitolite.repositories.keys() | sort | json }}
+    - repositories: {{ served | json }}
     - require:
       - pkg: gitolite-packages
       - file: gitolite-hook
@@ -181,6 +184,21 @@ gitolite-current:
       - file: gitolite-rc
       - file: gitolite-conf
       - site_git: gitolite-keys
+{%- for name, why in gitolite.read_only | dictsort %}
+
+# Who pushes reads it. Without it the rules refuse as well, and say no more than that.
+gitolite-closed-{{ name | replace("/", "-") | replace(".", "-") | replace("_", "-") | lower }}:
+  file.managed:
+    - name: {{ home }}/repositories/{{ name }}.git/.gitolite.down
+    - source: salt://gitolite/templates/gitolite.down.j2
+    - template: jinja
+    - context: {{ {"why": why} | json }}
+    - user: root
+    - group: git
+    - mode: "0640"
+    - require:
+      - site_git: gitolite-current
+{%- endfor %}
 {%- set seeded = salt["cp.list_master"](prefix="gitolite/seeds/") %}
 {%- if seeded %}
 
@@ -195,7 +213,7 @@ gitolite-seeds:
     - dir_mode: "0755"
     - file_mode: "0644"
 {%- endif %}
-{%- for name, repository in gitolite.repositories | dictsort %}
+{%- for name, repository in gitolite.repositories | dictsort if name not in gitolite.read_only %}
 
 gitolite-first-{{ name | replace("/", "-") | replace(".", "-") | replace("_", "-") | lower }}:
   site_git.seeded:

@@ -5,6 +5,9 @@
 {%- set settings_folder = "/etc/mediawiki/wikis" %}
 {%- set secret_folder = "/etc/mediawiki/secrets" %}
 {%- set own_folder = "/usr/local/share/mediawiki-extensions" %}
+{#- Apps of pillar/apps.yaml: what its authors make, and the code itself. #}
+{%- set release = "/srv/release/wiki" %}
+{%- set code = "/srv/release/mediawiki/current" %}
 {%- set cdn_servers = [] %}
 {%- for role in common.cdn.roles %}
 {%-   for host in salt["site_hosts.peers"](role, minimum=0) %}
@@ -40,9 +43,14 @@
 {%-   do raise("mediawiki: pillar mediawiki:secrets has no '" ~ secret ~ "'") %}
 {%- endfor %}
 
+{%- for app in ["mediawiki", "wiki"] if app not in pillar.get("release", {}).get("apps", {}) %}
+{%-   do raise("mediawiki: this host does not run the app '" ~ app ~ "' (pillar release:apps)") %}
+{%- endfor %}
+
 include:
   - nginx
   - php-fpm
+  - release
   - tls
 {%- if any.search %}
   - site-search.client
@@ -51,11 +59,10 @@ include:
   - sso-gate
 {%- endif %}
 
-# After nginx and php-fpm: else the package would bring apache2 for its
-# dependency on a web server.
+# What MediaWiki's code needs of Debian; it comes itself as a release.
 mediawiki-packages:
   pkg.installed:
-    - pkgs: {{ (["mediawiki"] + common.packages + (common.thumbnails.packages if common.thumbnails.enabled else [])) | json }}
+    - pkgs: {{ (common.packages + (common.thumbnails.packages if common.thumbnails.enabled else [])) | json }}
     - install_recommends: False
     - require:
       - pkg: nginx-packages
@@ -63,17 +70,18 @@ mediawiki-packages:
     - watch_in:
       - service: php-fpm-service
 
-mediawiki-site-files:
-  file.recurse:
-    - name: /usr/local/share/mediawiki-site
-    - source: salt://mediawiki/files/site
+# Everybody may pass; what stands in it says itself who may read it.
+mediawiki-settings-root:
+  file.directory:
+    - name: /etc/mediawiki
     - user: root
     - group: root
-    - dir_mode: "0755"
-    - file_mode: "0644"
-    - clean: True
+    - mode: "0755"
+    - require:
+      - pkg: mediawiki-packages
 
-# All of ours; which of them are switched on, the settings say.
+# What ties the wiki to the site; which of them are switched on, the settings say. What
+# its authors make comes by a push: {{ release }}.
 mediawiki-own-extensions:
   file.recurse:
     - name: {{ own_folder }}
@@ -144,7 +152,7 @@ mediawiki-secret-{{ site }}-{{ secret | replace("_", "-") }}:
     - dir_mode: "0700"
     - show_changes: False
     - require:
-      - pkg: mediawiki-packages
+      - file: mediawiki-settings-root
     - require_in:
       - file: mediawiki-secret-folder
       - site_mediawiki: mediawiki-database-{{ site }}
@@ -158,6 +166,7 @@ mediawiki-settings-{{ site }}:
     - context: {{ {
         "wiki": wiki,
         "secret_folder": secret_folder, "own_folder": own_folder, "cdn_servers": cdn_servers,
+        "release": release,
         "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root
@@ -168,7 +177,7 @@ mediawiki-settings-{{ site }}:
     - show_changes: False
     - check_cmd: php -l
     - require:
-      - pkg: mediawiki-packages
+      - file: mediawiki-settings-root
       - file: mediawiki-own-extensions
 {%-   if wiki.search_on %}
       - file: site-search-client
@@ -189,19 +198,47 @@ mediawiki-logrotate-{{ site }}:
     - mode: "0644"
 {%- endfor %}
 
+{%- set databases = [] %}
+{%- for wiki in wikis %}
+{%-   do databases.append({
+        "wiki": wiki.site, "name": wiki.name, "server": wiki.server, "language": wiki.language,
+        "extensions": wiki.extensions + wiki.own_extensions, "skins": wiki.skins,
+        "account": wiki.admin.name,
+        "account_password_file": secret_folder ~ "/" ~ wiki.site ~ ".admin",
+        "database": {
+          "host": wiki.database.host, "port": wiki.database.port, "name": wiki.database.name,
+          "user": wiki.database.admin, "ca": wiki.database.ca,
+          "password_file": secret_folder ~ "/" ~ wiki.site ~ ".database_admin",
+        },
+        "lock_wait": wiki.database.lock_wait,
+      }) %}
+{%- endfor %}
+
+# For a push, which may need other tables; the secrets stand in files of their own.
+mediawiki-databases:
+  file.serialize:
+    - name: /etc/mediawiki/databases.json
+    - dataset: {{ databases | json }}
+    - serializer: json
+    - user: root
+    - group: root
+    - mode: "0644"
+    - require:
+      - file: mediawiki-settings-root
+
 # Which wiki a request or a script is for; no secrets.
 mediawiki-settings:
   file.managed:
     - name: /etc/mediawiki/LocalSettings.php
     - source: salt://mediawiki/templates/LocalSettings.php.j2
     - template: jinja
-    - context: {{ {"wikis": wikis, "folder": settings_folder} | json }}
+    - context: {{ {"wikis": wikis, "folder": settings_folder, "release": release} | json }}
     - user: root
     - group: root
     - mode: "0644"
     - check_cmd: php -l
     - require:
-      - pkg: mediawiki-packages
+      - file: mediawiki-settings-root
 
 {%- for wiki in wikis %}
 {%-   set site = wiki.site %}
@@ -209,24 +246,16 @@ mediawiki-settings:
 mediawiki-database-{{ site }}:
   site_mediawiki.database_current:
     - name: {{ wiki.name | json }}
-    - wiki: {{ site }}
-    - server: {{ wiki.server | json }}
-    - language: {{ wiki.language | json }}
-    - extensions: {{ (wiki.extensions + wiki.own_extensions) | json }}
-    - skins: {{ wiki.skins | json }}
-    - account: {{ wiki.admin.name | json }}
-    - account_password_file: {{ secret_folder }}/{{ site }}.admin
-    - database: {{ {
-        "host": wiki.database.host, "port": wiki.database.port, "name": wiki.database.name,
-        "user": wiki.database.admin, "password_file": secret_folder ~ "/" ~ site ~ ".database_admin",
-        "ca": wiki.database.ca,
-      } | json }}
+{%-   set database = databases | selectattr("wiki", "equalto", site) | first %}
+{%-   for key, value in database.items() if key != "name" %}
+    - {{ key }}: {{ value | json }}
+{%-   endfor %}
     - wait: {{ wiki.database.wait }}
-    - lock_wait: {{ wiki.database.lock_wait }}
     - require:
       - sls: tls
       - file: mediawiki-settings-{{ site }}
       - file: mediawiki-settings
+      - sls: release
 
 {%-   set runners = {"jobs": "what waits in the job queue"} %}
 {%-   if wiki.search_on %}
@@ -241,6 +270,7 @@ mediawiki-{{ runner }}-{{ site }}-unit:
     - template: jinja
     - context: {{ {
         "runner": runner, "purpose": purpose, "wiki": wiki, "own_folder": own_folder,
+        "code": code,
         "writes": [wiki.cache_folder, wiki.log_folder] + wiki.upload_folders,
       } | json }}
     - user: root
@@ -288,14 +318,16 @@ mediawiki-nginx-site:
     - name: /etc/nginx/sites-enabled/mediawiki.conf
     - source: salt://mediawiki/templates/nginx-site.conf.j2
     - template: jinja
-    - context: {{ {"wikis": wikis, "ipv6": pillar.get("nginx", {}).get("ipv6", False)} | json }}
+    - context: {{ {
+        "wikis": wikis, "release": release, "code": code,
+        "ipv6": pillar.get("nginx", {}).get("ipv6", False),
+      } | json }}
     - user: root
     - group: root
     - mode: "0644"
     - check_cmd: /usr/local/sbin/nginx-check-candidate /etc/nginx/sites-enabled/mediawiki.conf
     - require:
       - pkg: mediawiki-packages
-      - file: mediawiki-site-files
       - file: nginx-default-site
 {%- if any.sso %}
       - sls: sso-gate
@@ -303,22 +335,17 @@ mediawiki-nginx-site:
     - watch_in:
       - service: nginx-service
 
-# The package's own runner works as nginx's user, who cannot read the settings; the
-# others are of the time when there was one wiki.
-{%- for runner in ["jobrunner", "jobs", "search-jobs"] %}
-
-mediawiki-former-{{ runner }}:
-  service.dead:
-    - name: mediawiki-{{ runner }}
-    - enable: False
+# Where MediaWiki was Debian's package before: what came with it is wanted for itself now.
+mediawiki-packages-kept:
+  cmd.run:
+    - name: apt-mark manual {{ (common.packages + (common.thumbnails.packages if common.thumbnails.enabled else [])) | join(" ") }}
+    - onlyif: dpkg -s mediawiki
     - require:
       - pkg: mediawiki-packages
-{%-   if runner != "jobrunner" %}
 
-mediawiki-former-{{ runner }}-unit:
-  file.absent:
-    - name: /etc/systemd/system/mediawiki-{{ runner }}.service
+mediawiki-former-package:
+  pkg.removed:
+    - pkgs: [mediawiki, mediawiki-classes]
     - require:
-      - service: mediawiki-former-{{ runner }}
-{%-   endif %}
-{%- endfor %}
+      - cmd: mediawiki-packages-kept
+      - file: mediawiki-nginx-site

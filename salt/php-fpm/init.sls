@@ -45,6 +45,21 @@ php-fpm-logrotate:
     - group: root
     - mode: "0644"
 
+# A reload waits for the requests that are under way, for some seconds.
+php-fpm-global:
+  file.managed:
+    - name: /etc/php/8.4/fpm/pool.d/00-global.conf
+    - source: salt://php-fpm/files/global.conf
+    - user: root
+    - group: root
+    - mode: "0644"
+    - require:
+      - pkg: php-fpm-packages
+    - require_in:
+      - file: php-fpm-pools
+    - watch_in:
+      - service: php-fpm-service
+
 {%- for name, given in php.pools | dictsort %}
 {%-   set pool = salt["slsutil.merge"](php.pool_defaults, given) %}
 {%-   set sizes = salt["site_php_fpm.sizes"](memory_mb, pool.share, pool.worker_mb, pool.max_children) %}

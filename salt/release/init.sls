@@ -10,7 +10,7 @@ release-packages:
     - pkgs: [openssl]
     - install_recommends: False
 
-{%- for path, mode in [("/etc/site-release", "0755"), (release.folder, "0755")] %}
+{%- for path, mode in [("/etc/site-release", "0755"), ("/srv/release", "0755")] %}
 
 release-folder-{{ loop.index }}:
   file.directory:
@@ -18,9 +18,9 @@ release-folder-{{ loop.index }}:
     - user: root
     - group: root
     - mode: "{{ mode }}"
-    - require_in:
-      - file: release-config
 {%- endfor %}
+
+{%- if builders %}
 
 release-config:
   file.managed:
@@ -36,10 +36,14 @@ release-config:
     - check_cmd: python3 -m json.tool
     - require:
       - pkg: release-packages
+      - file: release-folder-1
+      - file: release-folder-2
       - sls: tls
+{%- endif %}
 
-# What the level runs now; a host that comes, or comes back, has it before it serves.
-{%- for app in release.apps | sort %}
+# What the level runs now; a host that comes, or comes back, has it before it serves. The
+# master's own tree is no such app: what brings it is a deploy, or a clone.
+{%- for app, settings in release.apps | dictsort if not settings.tree %}
 
 release-app-{{ app }}:
   site_release.deployed:

@@ -5,4 +5,5 @@ include:
   - ca
   - deploy
   - hook
+  - release
   - salt-master

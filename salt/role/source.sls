@@ -5,4 +5,5 @@ include:
   - tls
   - gitolite
   - cgit
+  - upstreams
   - builder

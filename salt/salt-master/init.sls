@@ -52,9 +52,10 @@ salt-master-cache:
     - mode: "0700"
     - makedirs: True
 
-salt-master-tree:
+# Nobody else on this host reads pillar.
+salt-master-trees:
   file.directory:
-    - name: {{ master.tree }}/pillar
+    - name: {{ master.trees }}
     - user: root
     - group: root
     - mode: "0700"

@@ -4,6 +4,9 @@
 {%- set server = "https://" ~ host %}
 {%- set secret_folder = "/etc/wordpress/secrets" %}
 {%- set content = "/usr/local/share/wordpress-site" %}
+{#- Apps of pillar/apps.yaml: what its authors make, and the code itself. #}
+{%- set release = "/srv/release/blog" %}
+{%- set code = "/srv/release/wordpress/current" %}
 {%- set caches = [] %}
 {%- for peer in salt["site_hosts.peers"](blog.edge.peers, minimum=0) %}
 {%-   do caches.append(peer.address ~ ":" ~ blog.edge.purge_port) %}
@@ -31,9 +34,14 @@
 {%-   endif %}
 {%- endfor %}
 
+{%- for app in ["wordpress", "blog"] if app not in pillar.get("release", {}).get("apps", {}) %}
+{%-   do raise("wordpress: this host does not run the app '" ~ app ~ "' (pillar release:apps)") %}
+{%- endfor %}
+
 include:
   - nginx
   - php-fpm
+  - release
   - tls
 {%- if blog.sso.enabled %}
   - sso-gate
@@ -42,11 +50,10 @@ include:
   - site-search.client
 {%- endif %}
 
-# After nginx and php-fpm: else the package would bring apache2 for its
-# dependency on a web server.
+# What WordPress's code needs of Debian; it comes itself as a release.
 wordpress-packages:
   pkg.installed:
-    - pkgs: {{ (["wordpress"] + blog.packages) | json }}
+    - pkgs: {{ blog.packages | json }}
     - install_recommends: False
     - require:
       - pkg: nginx-packages
@@ -70,6 +77,8 @@ wordpress-secret-folder:
     - user: root
     - group: root
     - mode: "0700"
+    - makedirs: True
+    - dir_mode: "0755"
     - require:
       - pkg: wordpress-packages
 
@@ -91,7 +100,8 @@ wordpress-secret-{{ secret | replace("_", "-") }}:
       - site_wordpress: wordpress-database
 {%- endfor %}
 
-# The themes and plugins, and nothing else: what is not in this tree leaves the host.
+# What ties the blog to the site, and nothing else: what is not in this tree leaves the
+# host. Themes and plugins come by a push: {{ release }}.
 wordpress-content:
   file.recurse:
     - name: {{ content }}
@@ -135,6 +145,7 @@ wordpress-settings:
     - context: {{ {
         "blog": settings, "host": host, "server": server, "content": content,
         "secret_folder": secret_folder, "caches": caches, "search_on": search_on,
+        "release": release,
         "accounts": "https://" ~ pillar.get("sso-gate", {}).get("provider", "accounts") ~ "." ~ pillar["site"]["domain"],
       } | json }}
     - user: root
@@ -165,6 +176,7 @@ wordpress-database:
       - sls: tls
       - file: wordpress-settings
       - file: wordpress-tool
+      - sls: release
 
 wordpress-nginx-site:
   file.managed:
@@ -173,6 +185,7 @@ wordpress-nginx-site:
     - template: jinja
     - context: {{ {
         "blog": settings, "host": host, "server": server, "content": content,
+        "release": release, "code": code,
         "ipv6": pillar.get("nginx", {}).get("ipv6", False),
       } | json }}
     - user: root
@@ -196,7 +209,7 @@ wordpress-cron-{{ kind }}-unit:
     - source: salt://wordpress/templates/wordpress-cron.{{ kind }}.j2
     - template: jinja
     - context: {{ {
-        "cron": blog.cron, "user": blog.pool, "host": host, "writes": [blog.uploads.folder],
+        "code": code, "cron": blog.cron, "user": blog.pool, "host": host, "writes": [blog.uploads.folder],
       } | json }}
     - user: root
     - group: root
@@ -219,3 +232,18 @@ wordpress-cron:
       - site_wordpress: wordpress-database
     - watch:
       - file: wordpress-cron-timer-unit
+
+# Where WordPress was Debian's package before: what came with it is wanted for itself now.
+wordpress-packages-kept:
+  cmd.run:
+    - name: apt-mark manual {{ blog.packages | join(" ") }}
+    - onlyif: dpkg -s wordpress
+    - require:
+      - pkg: wordpress-packages
+
+wordpress-former-package:
+  pkg.removed:
+    - pkgs: [wordpress]
+    - require:
+      - cmd: wordpress-packages-kept
+      - file: wordpress-nginx-site

@@ -73,7 +73,7 @@ www-{{ template }}:
     - template: jinja
     - context: {{ {
         "www": www, "nginx": {"tls": nginx.tls, "ipv6": nginx.ipv6}, "domain": domain,
-        "sites": sites, "releases": release.folder,
+        "sites": sites, "releases": "/srv/release",
       } | json }}
     - user: root
     - group: root

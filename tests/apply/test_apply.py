@@ -61,6 +61,20 @@ def drift(host, names):
     return expected
 
 
+def restarting(host, ids):
+    """
+    Those of some services that end and begin anew by themselves: a worker without its
+    database does so for as long as the drift lasts, and is met between two starts.
+    """
+    units = host.check_output("systemctl show --property=Id,Restart,NRestarts '*.service'")
+    found = set()
+    for block in units.split("\n\n"):
+        unit = dict(line.split("=", 1) for line in block.splitlines())
+        if unit["Restart"] == "always" and unit["NRestarts"] != "0":
+            found.add(unit["Id"].removesuffix(".service"))
+    return ids & found
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_predicted_applied_and_then_still(role, fleet):
     host = fleet.with_role(role)[-1]
@@ -72,7 +86,8 @@ def test_predicted_applied_and_then_still(role, fleet):
         assert ids(applied, lambda state: state["result"] is False) == set()
         changed = ids(applied, lambda state: bool(state["changes"]))
         assert expected <= changed, "the apply did not mend the drift"
-        assert changed <= predicted, "the apply changed more than test=True had said"
+        more = changed - predicted
+        assert more == restarting(host, more), "the apply changed more than test=True had said"
         assert ids(highstate(host), lambda state: bool(state["changes"])) == set()
     finally:
         host.run("monit monitor all")

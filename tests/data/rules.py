@@ -279,25 +279,64 @@ def shared_ports(registry):
 # -- sites and domains ---------------------------------------------------------
 
 
-def wrong_sites(static, sites, tree):
-    """Static sites without a first version, first versions of none, names of two sites."""
+def wrong_sites(static, apps, sites, tree):
+    """Apps without a first version, first versions of none, names of two sites."""
     seeds = Path(tree) / "salt/gitolite/seeds"
     problems = [
         f"pillar/static-sites.yaml: {name} stands in pillar/sites.yaml, too. Cure: another name"
         for name in sorted(set(static) & set(sites))
     ]
     there = {str(path.relative_to(seeds)) for path in seeds.glob("*/*")}
-    wanted = {site["repository"]: name for name, site in static.items()}
+    # What others make, what no host runs, and this repository itself have none of ours.
+    ours = {
+        name: app
+        for name, app in apps.items()
+        if app.get("branches") and app.get("roles") and not app.get("tree")
+    }
+    wanted = {app["repository"]: name for name, app in (static | ours).items()}
     for repository in sorted(set(wanted) - there):
+        file, table = ("index.html.j2", "static-sites")
+        if wanted[repository] in apps:
+            file, table = ("README.md", "apps")
         problems.append(
-            f"pillar/static-sites.yaml: {wanted[repository]} has no first version. "
-            f"Cure: salt/gitolite/seeds/{repository}/index.html.j2"
+            f"pillar/{table}.yaml: {wanted[repository]} has no first version. "
+            f"Cure: salt/gitolite/seeds/{repository}/{file}"
         )
     for repository in sorted(there - set(wanted)):
         problems.append(
-            f"salt/gitolite/seeds/{repository}: no static site has it. Cure: an entry in "
-            "pillar/static-sites.yaml, or remove it"
+            f"salt/gitolite/seeds/{repository}: no app or static site has it. Cure: an "
+            "entry in pillar/apps.yaml or pillar/static-sites.yaml, or remove it"
         )
+    return problems
+
+
+def wrong_upstreams(text, static, tree):
+    """
+    The table of the code of others: entries that the schema does not know, names twice, and
+    repositories that somebody is to push to.
+
+    text
+        pillar/upstreams.yaml, as it is written.
+    """
+    where = "pillar/upstreams.yaml"
+    table = yaml.safe_load(text) or {}
+    count = Counter(re.findall(r"^([^\s#:]+):", text, flags=re.MULTILINE))
+    problems = [
+        f"{where}: {name} stands there {number} times. Cure: remove one"
+        for name, number in sorted(count.items())
+        if number > 1
+    ]
+    schema = load(Path(tree) / "pillar/schema/upstreams.yaml")["properties"]["repositories"]
+    problems += [
+        f"{where}: {':'.join(map(str, error.absolute_path)) or 'the table'}: {error.message}. "
+        "Cure: <owner>/<name>: {debian: <package>} or {git: https://…}"
+        for error in Draft202012Validator(schema).iter_errors(table)
+    ]
+    pushed = {site["repository"]: name for name, site in static.items()}
+    problems += [
+        f"{where}: the static site {pushed[name]} is pushed to {name}. Cure: another name"
+        for name in sorted(set(table) & set(pushed))
+    ]
     return problems
 
 

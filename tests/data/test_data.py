@@ -82,8 +82,14 @@ def test_levels_have_domains_of_their_own(compiled):
 
 
 def test_static_sites(tree):
-    sites, static = (rules.load(tree / f"pillar/{name}.yaml") for name in ("sites", "static-sites"))
-    none(rules.wrong_sites(static, sites, tree))
+    names = ("static-sites", "apps", "sites")
+    static, apps, sites = (rules.load(tree / f"pillar/{name}.yaml") for name in names)
+    none(rules.wrong_sites(static, apps, sites, tree))
+
+
+def test_upstreams(tree):
+    text = (tree / "pillar/upstreams.yaml").read_text(encoding="utf-8")
+    none(rules.wrong_upstreams(text, rules.load(tree / "pillar/static-sites.yaml"), tree))
 
 
 def test_further_domains(compiled, tree, registry):

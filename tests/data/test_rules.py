@@ -190,11 +190,45 @@ def test_the_schema_of_domains(tree, entry, well):
 def test_static_sites_and_their_first_versions_belong_together(tmp_path):
     (tmp_path / "salt/gitolite/seeds/ours/www").mkdir(parents=True)
     www, new = ({"repository": f"ours/{name}"} for name in ("www", "new"))
-    none(rules.wrong_sites({"www": www}, ["docs"], tmp_path))
-    found = rules.wrong_sites({"www": www, "new": new}, ["docs"], tmp_path)
+    none(rules.wrong_sites({"www": www}, {}, ["docs"], tmp_path))
+    others = {"branches": {"sandbox": "main"}, "repository": "a/wiki"}
+    none(rules.wrong_sites({"www": www}, {"wiki": others}, ["docs"], tmp_path))
+    ours = {"wiki": others | {"roles": ["app"]}}
+    found = rules.wrong_sites({"www": www}, ours, ["docs"], tmp_path)
+    refused(found, "pillar/apps.yaml: wiki has no first version")
+    found = rules.wrong_sites({"www": www, "new": new}, {}, ["docs"], tmp_path)
     refused(found, "new has no first version")
-    refused(rules.wrong_sites({}, ["docs"], tmp_path), "no static site has it")
-    refused(rules.wrong_sites({"www": www}, ["www"], tmp_path), "stands in pillar/sites.yaml, too")
+    refused(rules.wrong_sites({}, {}, ["docs"], tmp_path), "no app or static site has it")
+    refused(
+        rules.wrong_sites({"www": www}, {}, ["www"], tmp_path), "stands in pillar/sites.yaml, too"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{debian: wiki}", None),
+        ("{git: 'https://code.example.org:8443/x/y.git'}", None),
+        ("{debian: Wiki}", "upstream/x"),
+        ("{debian: wiki, git: 'https://code.example.org/x'}", "upstream/x"),
+        ("{git: 'https://ada:secret@code.example.org/x'}", "upstream/x"),
+        ("{git: 'ssh://code.example.org/x'}", "upstream/x"),
+        ("{git: /etc}", "upstream/x"),
+        ("{}", "upstream/x"),
+        ("{debian: wiki}\nupstream/x: {debian: wiki}", "stands there 2 times"),
+        ("{debian: wiki}\nupstream: {debian: wiki}", "does not match"),
+        ("{debian: wiki}\nours/www: {debian: wiki}", "www is pushed to ours/www"),
+    ],
+)
+def test_wrong_upstreams_are_refused(tree, entry, message):
+    found = rules.wrong_upstreams(
+        f"# a\nupstream/x: {entry}\n", {"www": {"repository": "ours/www"}}, tree
+    )
+    if message:
+        refused(found, message)
+    else:
+        none(found)
+    none(rules.wrong_upstreams("# nothing\n", {}, tree))
 
 
 # -- schemas -------------------------------------------------------------------

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.fleet.test_deploy import deployed, on_hosts, page
+from tests.fleet.test_deploy import on_hosts, page
 from tests.support.pushes import APP, served
 from tests.support.services import stopped
 from tests.support.waiting import wait_for
@@ -43,7 +43,7 @@ def test_a_host_that_is_away_catches_up_when_it_is_back(fleet, sandbox, pusher, 
         pytest.skip("one frontend only")
     late = frontends[-1]
     with stopped(late, "salt-minion"):
-        deploy = deployed(pusher, trial__index_html_j2=page("Away"))
+        deploy = pusher.deploy(trial__index_html_j2=page("Away"))
         assert deploy["state"] == "live"
         assert "away" in json.loads(deploy["hosts"])[late.id]
         assert on_hosts([late])[late.name] != deploy["release"]
@@ -75,8 +75,30 @@ def full(sandbox, frontends):
 
 def test_a_full_disk_of_one_host_leaves_all_as_they_are(pusher, frontends, full):
     before = on_hosts(frontends)
-    deploy = deployed(pusher, trial__index_html_j2=page("Full"))
+    deploy = pusher.deploy(trial__index_html_j2=page("Full"))
     assert deploy["state"] == "failed", deploy
     assert full.id in deploy["why"] and "full" in deploy["why"]
     assert on_hosts(frontends) == before
     assert all(deploy["release"] not in there for there in on_hosts(frontends, "there").values())
+
+
+def test_a_minion_is_killed_in_the_middle_of_a_switch(pusher, site, frontends):
+    since = pusher.last()
+    before = {release for _, release, _ in served(site, APP).values()}
+    pusher.commit(trial__index_html_j2=page("Minion killed"))
+    pusher.push()
+
+    def is_fetched():
+        found = pusher.deploys(since)
+        return found and "fetch" in found[-1]["stages"]
+
+    wait_for(is_fetched, 60, "the hosts have it", interval=0.1)
+    frontends[-1].run("systemctl kill -s KILL salt-minion")
+    (deploy,) = pusher.outcome(since, 240)
+    wanted = {deploy["release"]} if deploy["state"] == "live" else before
+
+    def at_one():
+        return set(on_hosts(frontends).values()) == wanted
+
+    wait_for(at_one, 120, "all hosts are at one release")
+    assert {release for _, release, _ in served(site, APP).values()} == wanted

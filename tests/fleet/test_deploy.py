@@ -2,15 +2,12 @@
 
 import json
 import re
-import subprocess
 
 import pytest
 
-from tests.support.hosts import LEVEL
-from tests.support.pushes import APP, Readers, served
+from tests.support.pushes import APP, Readers, fleet_command, served
 from tests.support.services import stopped
 from tests.support.waiting import wait_for
-from tools.inventory import TREE
 
 RELEASE = re.compile(r"[0-9a-f]{40}-[0-9a-f]{8}")
 
@@ -29,25 +26,6 @@ def before(site, pusher):
     found = {release for _, release, _ in served(site, APP).values()}
     assert len(found) == 1
     return found.pop()
-
-
-def fleet_command(*words):
-    return subprocess.run(
-        [str(TREE / "fleet"), "--level", LEVEL, *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def deployed(pusher, **files):
-    """Push a commit with these files; return what became of it."""
-    since = pusher.last()
-    pusher.commit(**files)
-    pusher.push()
-    (found,) = pusher.outcome(since)
-    return found
 
 
 def on_hosts(frontends, what="current"):
@@ -97,19 +75,19 @@ def test_what_a_page_loads_is_of_its_own_release(site, pusher):
 
 
 def test_a_build_that_fails_changes_nothing(pusher, site, before, frontends):
-    deploy = deployed(pusher, trial__index_html_j2="{% this is no template %}")
+    deploy = pusher.deploy(trial__index_html_j2="{% this is no template %}")
     assert deploy["state"] == "failed" and "the build failed" in deploy["why"]
     assert "trial/index.html.j2" in deploy["why"]
     assert set(on_hosts(frontends).values()) == {before}
     assert {release for _, release, _ in served(site, APP).values()} == {before}
-    assert deployed(pusher, trial__index_html_j2=page("Mended"))["state"] == "live"
+    assert pusher.deploy(trial__index_html_j2=page("Mended"))["state"] == "live"
 
 
 def test_a_host_that_is_not_well_takes_all_back(pusher, site, before, frontends):
     if len(frontends) < 2:
         pytest.skip("one frontend only")
     with stopped(frontends[-1], "nginx"):
-        deploy = deployed(pusher, trial__index_html_j2=page("Not well"))
+        deploy = pusher.deploy(trial__index_html_j2=page("Not well"))
         assert deploy["state"] == "failed"
         assert frontends[-1].id in deploy["why"] and "does not answer with 200" in deploy["why"]
         assert set(json.loads(deploy["hosts"]).values()) >= {"taken back"}
@@ -170,7 +148,7 @@ def test_of_many_pushes_the_last_is_live_and_not_all_were_built(pusher, site):
 
 def test_readers_notice_no_deploy_and_the_way_back_is_one_command(pusher, site, before):
     with Readers(site, APP, ["/", "/trial/"]) as readers:
-        deploy = deployed(pusher, trial__index_html_j2=page("Under load"))
+        deploy = pusher.deploy(trial__index_html_j2=page("Under load"))
         assert deploy["state"] == "live"
         done = fleet_command("rollback", APP)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -193,7 +171,7 @@ def test_what_a_minion_tells_the_master_becomes_no_command(fleet, frontends, pus
     said = master.run(f"salt-run state.orchestrate orch.deploy pillar='{forged}'")
     assert "say which app" in said.stdout + said.stderr
     # What was sent before this one has been heard.
-    assert deployed(pusher, trial__index_html_j2=page("Afterwards"))["state"] == "live"
+    assert pusher.deploy(trial__index_html_j2=page("Afterwards"))["state"] == "live"
     assert not master.file(trace).exists
 
 

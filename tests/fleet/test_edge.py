@@ -55,7 +55,7 @@ class Edge:
         app = self.fleet.with_role("app")[0]
         done = self.fleet.shell(
             app.name,
-            "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php "
+            "runuser -u wiki -- php /srv/release/mediawiki/current/maintenance/run.php "
             f"edit --wiki=docs {TITLE}",
             stdin=text,
         )

@@ -19,7 +19,8 @@ def newcomer(fleet, portal, blog):
     blog.forget(uid)
     fleet.shell(
         fleet.with_role("app")[0].name,
-        "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php deleteBatch --wiki=docs",
+        "runuser -u wiki -- php /srv/release/mediawiki/current/maintenance/run.php "
+        "deleteBatch --wiki=docs",
         stdin=f"User:{uid.capitalize()}\n",
     )
 

@@ -18,6 +18,8 @@ def test_every_service_is_watched_and_well(host, fleet):
     wanted |= {"root", "resolver", "system", "mail-queue", "certificates"}
     if "app" in host.roles:
         wanted |= {"wiki-docs", "wiki-test"}
+    if "source" in host.roles:
+        wanted |= {"upstreams"}
 
     assert set(_summary(host)) == wanted
 

@@ -373,7 +373,8 @@ def test_pictures_of_drawings_and_books_are_made(fleet):
         host.run_expect([0], f"chmod 755 {folder}")
         said = fleet.shell(
             host.name,
-            "runuser -u wiki -- php /usr/share/mediawiki/maintenance/run.php eval --wiki=docs",
+            "runuser -u wiki -- php /srv/release/mediawiki/current/maintenance/run.php "
+            "eval --wiki=docs",
             stdin=code.replace("\n", " ") + "\n",
             seconds=120,
         )

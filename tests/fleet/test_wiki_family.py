@@ -14,14 +14,14 @@ from tests.support.wiki import Writer
 
 WIKIS = {"docs": ("wiki", "mediawiki-admin"), "test": ("testwiki", "mediawiki-testwiki-admin")}
 OTHER = {"docs": "test", "test": "docs"}
-RUN = "php /usr/share/mediawiki/maintenance/run.php"
+RUN = "php /srv/release/mediawiki/current/maintenance/run.php"
 CACHES = 11255
 
 # Runs on the host: a request to a pool of php-fpm, as nginx would send it.
 ASK_POOL = """
 import socket, struct, sys
 pool, name = sys.argv[1:]
-given = {"SCRIPT_FILENAME": "/usr/share/mediawiki/api.php", "SCRIPT_NAME": "/w/api.php",
+given = {"SCRIPT_FILENAME": "/srv/release/mediawiki/current/api.php", "SCRIPT_NAME": "/w/api.php",
     "REQUEST_METHOD": "GET", "QUERY_STRING": "action=query&meta=siteinfo&format=json",
     "SERVER_NAME": name, "HTTP_HOST": "docs.webplatform.test", "SERVER_PROTOCOL": "HTTP/1.1",
     "REMOTE_ADDR": "127.0.0.1", "REQUEST_URI": "/w/api.php?action=query"}

@@ -153,3 +153,27 @@ def unchecked(result):
         for pattern, program in CHECKED.items()
         if re.fullmatch(pattern, path) and "check_cmd" not in arguments.get(file["state"], {})
     ]
+
+
+def unwatched(result):
+    """Services of ours whose process monit would not find: it is started by another command."""
+    texts = {path: file["text"] or "" for path, file in result["files"].items()}
+    problems = []
+    for name, process in re.findall(
+        r'^check process (\S+) matching "(.*)"$', texts.get("/etc/monit/monitrc", ""), re.M
+    ):
+        started = re.search(
+            r"^ExecStart=(\S+.*)$", texts.get(f"/etc/systemd/system/{name}.service", ""), re.M
+        )
+        # Salt's programs are scripts of an interpreter that only the host knows.
+        if not started or started[1].startswith("/opt/salt/"):
+            continue
+        # A script is a process of its interpreter.
+        script = re.match(r"#!(\S+)", texts.get(started[1].split()[0], ""))
+        command = f"{script[1]} {started[1]}" if script else started[1]
+        if not re.search(process, command):
+            problems.append(
+                f"{result['id']}: monit looks for '{process}', and {name}.service starts "
+                f"'{command}'. Cure: pillar/registry.yaml, process"
+            )
+    return problems

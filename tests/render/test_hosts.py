@@ -69,6 +69,11 @@ def test_what_can_be_checked_is_checked(compiled, level, host_id):
     none(rules.unchecked(compiled[level][host_id]))
 
 
+@every_host
+def test_monit_finds_what_our_units_start(compiled, level, host_id):
+    none(rules.unwatched(compiled[level][host_id]))
+
+
 # -- the rules themselves ------------------------------------------------------
 
 VALUES = {"memo-password": "sandbox-only-memo"}
@@ -156,6 +161,36 @@ def test_the_rules_let_pass_what_is_well():
 def test_the_rules_refuse(changes, message):
     problems = all_rules(broken(**changes))
     assert any(message in problem and "Cure: " in problem for problem in problems), problems
+
+
+def watched(command, script=None, unit="memo"):
+    """A host that watches the service memo, with what its unit starts."""
+    monit = 'check process memo matching "^/usr/bin/python3 /srv/memo --all"\n'
+    texts = {
+        "/etc/monit/monitrc": monit,
+        f"/etc/systemd/system/{unit}.service": f"[Service]\nExecStart={command}\n",
+        "/srv/memo": script,
+    }
+    files = {path: {"text": text} for path, text in texts.items()}
+    return rules.unwatched({"id": "memo1", "files": files})
+
+
+def test_a_process_that_monit_finds_is_well():
+    none(watched("/usr/bin/python3 /srv/memo --all"))
+    none(watched("/srv/memo --all", "#!/usr/bin/python3\n"))
+    # Of a unit that is not ours nothing is known.
+    none(watched("/usr/bin/other", unit="other"))
+    none(watched("/opt/salt/bin/memo"))
+    none(rules.unwatched({"id": "memo1", "files": {}}))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [("/usr/bin/python3 /usr/memo --all",), ("/srv/memo --all",), ("/srv/memo", "#!/bin/sh")],
+)
+def test_a_process_that_monit_would_not_find_is_refused(given):
+    (problem,) = watched(*given)
+    assert "memo.service starts" in problem and "Cure: " in problem
 
 
 def test_domains_are_known(domains, tree):

@@ -36,15 +36,24 @@ class Site:
     def __init__(self, root):
         self.root = root
         self.tree = root / "srv"
+        self.trees = root / "release"
         self.ports = _free_ports(2)
         self.minions = {}
         self.process = None
 
-    def unpack(self):
-        """The tree as a master serves it: links have become real files."""
+    def unpack(self, name="first"):
+        """A tree as a master serves it: links have become real files. Returns its folder."""
         content, _ = release.pack()
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(self.tree)  # noqa: S202 - made here a moment ago
+            archive.extractall(self.trees / name)  # noqa: S202 - made here a moment ago
+        return self.trees / name
+
+    def serve(self, name):
+        """Let the master serve a tree, by one rename; two links lead to it, as on a host."""
+        (self.root / "new").symlink_to(self.trees / name)
+        (self.root / "new").replace(self.trees / "current")
+        if not self.tree.is_symlink():
+            self.tree.symlink_to(self.trees / "current")
 
     def start(self):
         """Start the master and wait until it answers."""
@@ -214,6 +223,7 @@ def site(tmp_path_factory):
     """The running master with its minions."""
     found = Site(tmp_path_factory.mktemp("site"))
     found.unpack()
+    found.serve("first")
     found.minion(HONEST)
     # It lies in every grain that could be asked for.
     found.minion(

@@ -1,5 +1,6 @@
 """What a master gives, and to whom: every minion is taken for a possible enemy."""
 
+import os
 import subprocess
 
 import pytest
@@ -103,6 +104,40 @@ def test_a_minion_that_asks_for_anothers_pillar_gets_its_own(site, own):
     }
     [answer] = site.requests(LIAR, [asked])
     assert answer == own[LIAR]
+
+
+@pytest.fixture
+def other(site):
+    """Another tree than the one that is served: a state, a pillar and a module differ."""
+    folder = site.unpack("other")
+    for name, text in (
+        ("salt/top.sls", "\n# another tree\n"),
+        ("_modules/site_apps.py", "\n\ndef another():\n    return 'tree'\n"),
+        ("pillar/level/sandbox.sls", '\nanother: {{ salt["site_apps.another"]() }}\n'),
+    ):
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+    for path in folder.rglob("*"):
+        # As each release has a time of its own.
+        os.utime(path, (1000, 1000))
+    yield "other"
+    site.serve("first")
+
+
+def test_the_master_follows_the_link_to_its_tree_at_once(site, other):
+    """What it kept of the tree before is not shown of the next one; nor afterwards."""
+
+    def seen():
+        top = site.call(HONEST, "cp.hash_file", "salt://top.sls")["hsum"]
+        return top, site.call(HONEST, "pillar.items", "unmask=True").get("another")
+
+    before = seen()
+    site.serve(other)
+    after = seen()
+    assert (before[1], after[1]) == (None, "tree") and after[0] != before[0]
+    assert "# another tree" in site.call(HONEST, "cp.get_file_str", "salt://top.sls")
+    site.serve("first")
+    assert seen() == before
 
 
 def test_a_strangers_key_stays_pending(site):

@@ -2,7 +2,7 @@
 
 import json
 
-CORE = "/usr/share/wordpress"
+CORE = "/srv/release/wordpress/current"
 LOGIN = "fleet-test-writer"
 
 

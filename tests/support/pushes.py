@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -16,7 +17,11 @@ from tests.support.hosts import LEVEL
 from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
-STATIC = yaml.safe_load((TREE / "pillar/static-sites.yaml").read_text("utf-8"))
+APPS = {
+    name: app
+    for file in ("static-sites", "apps")
+    for name, app in yaml.safe_load((TREE / f"pillar/{file}.yaml").read_text("utf-8")).items()
+}
 # The site that tests push to.
 APP = "compat"
 TABLE = "/var/lib/deploy/deploys.sqlite"
@@ -40,25 +45,31 @@ class Pusher:
         An empty folder for the clone.
 
     app
-        A static site.
+        Its name, as in pillar/apps.yaml or static-sites.yaml.
     """
 
     def __init__(self, fleet, folder, app):
         self.fleet, self.app, self.folder = fleet, app, folder / app
         self.master = fleet.with_role("salt")[0]
-        self.branch = STATIC[app]["branches"][LEVEL]
+        self.branch = APPS[app]["branches"][LEVEL]
         source = fleet.with_role("source")[0].name
-        self.url = f"git@{source}:{STATIC[app]['repository']}"
+        self.url = f"git@{source}:{APPS[app]['repository']}"
         self.environment = dict(
             os.environ,
             GIT_SSH_COMMAND=shlex.join(["ssh", "-F", str(fleet.ssh_config)]),
             GIT_CONFIG_GLOBAL="/dev/null",
             GIT_TERMINAL_PROMPT="0",
         )
-        self.git("clone", "--quiet", "--branch", self.branch, self.url, str(self.folder), at=folder)
-        self.git("config", "user.name", "An Pusher")
-        self.git("config", "user.email", "author@example.org")
+        for role in ("AUTHOR", "COMMITTER"):
+            self.environment[f"GIT_{role}_NAME"] = "An Pusher"
+            self.environment[f"GIT_{role}_EMAIL"] = "author@example.org"
+        self.clone()
         self.first = self.head()
+
+    def clone(self):
+        """Have the repository as it is now."""
+        words = ("--quiet", "--branch", self.branch, self.url, str(self.folder))
+        self.git("clone", *words, at=self.folder.parent)
 
     def git(self, *words, at=None, check=True):
         """Run git in the clone; return its CompletedProcess."""
@@ -78,16 +89,19 @@ class Pusher:
         """The commit of the clone."""
         return self.git("rev-parse", "HEAD").stdout.strip()
 
-    def commit(self, **files):
+    def commit(self, paths=None, **files):
         """
         Commit files and return the commit.
 
+        paths
+            Text by path; None removes one.
+
         files
-            Text by name, where ``__`` stands for a slash and ``_`` for a point; None
-            removes one.
+            The same by name, where ``__`` stands for a slash and ``_`` for a point.
         """
-        for name, text in files.items():
-            path = self.folder / name.replace("__", "/").replace("_", ".")
+        named = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+        for name, text in ((paths or {}) | named).items():
+            path = self.folder / name
             if text is None:
                 path.unlink()
             else:
@@ -119,6 +133,14 @@ class Pusher:
 
         return wait_for(ended, seconds, f"the deploys of {self.app} end")[0]
 
+    def deploy(self, paths=None, **files):
+        """Push a commit with these files; return what became of it."""
+        since = self.last()
+        self.commit(paths, **files)
+        self.push()
+        (found,) = self.outcome(since)
+        return found
+
     def restore(self):
         """The tree of the first commit is live again, by a push."""
         if self.git("diff", "--quiet", self.first, f"origin/{self.branch}", check=False).returncode:
@@ -129,8 +151,67 @@ class Pusher:
             assert self.outcome(since)[-1]["state"] == "live"
 
 
+class TreePusher(Pusher):
+    """
+    Somebody who pushes to the repository of Saltworks itself: first of all the tree of
+    the clone that runs the tests.
+
+    fleet, folder
+        As of :py:class:`Pusher`.
+    """
+
+    def __init__(self, fleet, folder):
+        self.source = fleet.with_role("source")[0]
+        super().__init__(fleet, folder, "saltworks")
+        self.before = self.served()
+
+    def clone(self):
+        """Have this clone's files on top of what the repository has, if anything."""
+        self.git("clone", "--quiet", "--no-checkout", self.url, str(self.folder), at="/")
+        self.git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
+        there = self.git("rev-parse", "--quiet", "--verify", f"origin/{self.branch}", check=False)
+        self.empty = there.returncode != 0
+        if not self.empty:
+            self.git("update-ref", "HEAD", f"origin/{self.branch}")
+        words = ["git", "-c", f"safe.directory={TREE}", "-C", str(TREE), "ls-files", "-z"]
+        words += ["--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, listed.split("\0")):
+            if os.path.lexists(TREE / name):
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(TREE / name, self.folder / name, follow_symlinks=False)
+        self.commit()
+
+    def served(self):
+        """The name of the tree that the master serves."""
+        return self.master.check_output("readlink -f /srv/saltworks").rpartition("/")[2]
+
+    def restore(self):
+        """The tree of before is served again, and an empty repository is empty again."""
+        if self.served() != self.before:
+            fleet_command("rollback", self.app, self.before)
+        if self.empty:
+            repository = f"/var/lib/git/repositories/{APPS[self.app]['repository']}.git"
+            self.source.run_expect(
+                [0],
+                f"runuser -u git -- git -C {repository} update-ref -d refs/heads/{self.branch}",
+            )
+        assert self.served() == self.before
+
+
+def fleet_command(*words):
+    """Run `./fleet` for the level under test; return its CompletedProcess."""
+    return subprocess.run(
+        [str(TREE / "fleet"), "--level", LEVEL, *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 def served(site, app, path="/"):
-    """{address of a frontend: (status, release, text)} of a page."""
+    """{address of a frontend: (status, releases, text)} of a page: names as one text."""
     found = {}
     for address in site.addresses:
         done = subprocess.run(

@@ -46,7 +46,9 @@ def wiki(template="wiki.php.j2", site="docs", **changes):
         ipv6=False,
         folder="/etc/mediawiki/wikis",
         secret_folder="/etc/mediawiki/secrets",
-        own_folder="/usr/local/share/mediawiki-site",
+        own_folder="/usr/local/share/mediawiki-extensions",
+        release="/srv/release/wiki",
+        code="/srv/release/mediawiki/current",
         cdn_servers=[],
         accounts="https://accounts.webplatform.test",
     )
@@ -61,6 +63,8 @@ def blog(template="config.php.j2", **changes):
         server="https://blog.webplatform.test",
         host="blog.webplatform.test",
         content="/usr/local/share/wordpress-site",
+        release="/srv/release/blog",
+        code="/srv/release/wordpress/current",
         secret_folder="/etc/wordpress/secrets",
         caches=["10.0.0.1:6081"],
         accounts="https://accounts.webplatform.test",
@@ -137,6 +141,42 @@ def test_each_wiki_has_its_own_name_database_and_cache():
         assert SECRET not in chosen
 
 
+def test_a_request_of_the_wiki_is_of_one_release():
+    chosen = wiki("LocalSettings.php.j2")
+    assert chosen.count("readlink( '/srv/release/wiki/current' )") == 1
+    # The level's settings first: those of the authors may change what is theirs.
+    assert chosen.index('"/$siteWiki.php"') < chosen.index('require "$siteRelease/settings.php"')
+    # Whose code it is, and what its authors made: a deploy of each asks for its own.
+    names = "basename( MW_INSTALL_PATH ) . ' ' . basename( $siteRelease )"
+    assert f"header( 'X-Release: ' . {names} );" in chosen
+    assert "lstat( '/srv/release/wiki/current' )" in wiki()
+    assert "alias /srv/release/wiki/current/site/;" in wiki("nginx-site.conf.j2")
+
+
+def scripts(site):
+    """The parts of nginx's file that hand a request to PHP, but for the health check."""
+    parts = [part.partition("\n    }")[0] for part in site.split("\n    location ")[1:]]
+    return [part for part in parts if "fastcgi_pass" in part and "saltworks-health" not in part]
+
+
+def test_scripts_of_the_wiki_are_of_the_release_that_the_link_names_now():
+    found = scripts(wiki("nginx-site.conf.j2", uploads__enabled=True))
+    assert len(found) == 3
+    for part in found:
+        assert "root /srv/release/mediawiki/current;" in part
+        # By the link PHP would go on with the code that it has read.
+        assert "SCRIPT_FILENAME $realpath_root/" in part and "DOCUMENT_ROOT" not in part
+    site = wiki("nginx-site.conf.j2")
+    assert "alias /srv/release/mediawiki/current/$file;" in site
+    assert "/usr/share" not in site
+
+
+def test_only_a_script_may_be_told_of_another_release():
+    chosen = wiki("LocalSettings.php.j2")
+    assert "PHP_SAPI === 'cli' ? getenv( 'SITE_WIKI_RELEASE' ) : false" in chosen
+    assert chosen.count("SITE_WIKI_RELEASE") == 1
+
+
 # -- the blog ------------------------------------------------------------------
 
 
@@ -187,3 +227,36 @@ def test_scripts_of_the_blog_are_named_before_all_others_are_refused():
     site = blog("nginx-site.conf.j2")
     assert site.index("?<script>index|") < site.index(r"location ~ \.php(?:/|$)")
     assert "location ^~ /wp-content/uploads/" in site
+
+
+def test_scripts_of_the_blog_are_of_the_release_that_the_link_names_now():
+    site = blog("nginx-site.conf.j2")
+    assert site.count("root /srv/release/wordpress/current;") == 1
+    found = scripts(site)
+    assert len(found) == 2
+    for part in found:
+        assert "SCRIPT_FILENAME $realpath_root/" in part
+        assert "DOCUMENT_ROOT $realpath_root;" in part
+    assert "/usr/share" not in site
+
+
+def test_a_request_of_the_blog_is_of_one_release():
+    text = blog()
+    assert text.count("readlink( '/srv/release/blog/current' )") == 1
+    assert "define( 'WP_PLUGIN_DIR', SITE_RELEASE . '/plugins' );" in text
+    names = "basename( ABSPATH ) . ' ' . basename( SITE_RELEASE )"
+    assert f"header( 'X-Release: ' . {names} );" in text
+
+
+def test_files_of_the_blog_come_from_the_release_or_from_the_host():
+    site = blog("nginx-site.conf.j2")
+    own = "releases/(?<release>[0-9a-f]+-[0-9a-f]+)/(?<file>(?:themes|plugins)/"
+    for path, alias in (
+        (own, "/srv/release/blog/releases/$release/$file"),
+        ("(?<file>mu-plugins/", "/usr/local/share/wordpress-site/$file"),
+    ):
+        _, _, rest = site.partition(f"location ~ ^/wp-content/{path}")
+        assert rest.split("}")[0].count(f"alias {alias};") == 1, path
+    # All else of that folder is nobody's business: it is not the code's own.
+    _, _, rest = site.partition("location /wp-content/ {")
+    assert rest.split("}")[0].strip() == "return 404;"

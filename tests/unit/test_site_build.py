@@ -77,18 +77,22 @@ class Place:
                 "www": {
                     "repository": REPOSITORY,
                     "branch": "main",
+                    "version": None,
                     "build": ["mkdir public", "cp a.txt public/"],
                     "output": "public",
                     "seconds": 60,
                     "memory_mb": 64,
+                    "told": True,
                 },
                 "later": {
                     "repository": "webplatform/later",
                     "branch": "main",
+                    "version": None,
                     "build": [],
                     "output": ".",
                     "seconds": 60,
                     "memory_mb": 64,
+                    "told": False,
                 },
             },
         }
@@ -282,6 +286,7 @@ def test_a_build_knows_what_it_makes_and_nothing_else(place, build):
     for word in (
         f"--setenv COMMIT {commit} ",
         f"--setenv RELEASE {made['release']} ",
+        "--setenv DOMAIN webplatform.test ",
         "--setenv LEVEL sandbox ",
         "--setenv APP www ",
         f"--setenv CACHE {place.var}/cache/www ",
@@ -300,7 +305,40 @@ def test_a_build_knows_what_it_makes_and_nothing_else(place, build):
     for option in ("--bind", "--ro-bind", "--ro-bind-try"):
         for at, word in enumerate(bound):
             if word == option:
-                assert bound[at + 1].startswith(("/usr", "/proc", "/etc/", f"{place.var}/")), word
+                allowed = ("/usr", "/proc", "/etc/", "/opt/salt", f"{place.var}/")
+                assert bound[at + 1].startswith(allowed), word
+
+
+# What a step sees: its folder is beside that which it is told of.
+TOLD = ["mkdir public", "cat ../data.json > public/data.json"]
+
+
+def packed(place, release):
+    """The files of a release and what they hold."""
+    with tarfile.open(place.var / "releases/www" / release / "archive.tar.gz") as archive:
+        return {one.name: archive.extractfile(one).read().decode() for one in archive}
+
+
+def test_a_build_that_is_told_knows_the_level(place, build):
+    place.commit()
+    place.save({"build": TOLD})
+    release = build.build("www", config=place.path)["release"]
+    assert json.loads(packed(place, release)["data.json"]) == place.config["data"]
+
+
+def test_a_build_that_is_not_told_knows_nothing_of_the_level(place, build):
+    place.commit()
+    place.save({"build": TOLD, "told": False})
+    release = build.build("www", config=place.path)["release"]
+    assert json.loads(packed(place, release)["data.json"]) == {}
+    asked = (place.folder / "asked").read_text()
+    assert "--setenv APP www " in asked
+    assert not {"DOMAIN", "LEVEL"} & set(asked.split())
+    assert "webplatform.test" not in asked
+    # Whatever the level: it is the same release.
+    place.save(data={"domain": "elsewhere.test", "level": "demo"})
+    assert build.wanted("www", config=place.path) == release
+    assert build.build("www", config=place.path)["built"] is False
 
 
 def test_without_commands_the_tree_itself_is_the_release(place, build):
@@ -326,6 +364,118 @@ def test_a_repository_that_is_empty_or_missing_has_nothing_wanted(place, build):
     assert build.head("later", **config) is None
     with pytest.raises(CommandExecutionError, match="has no branch main"):
         build.build("later", **config)
+
+
+@pytest.mark.parametrize("words", [[], ["--annotate", "--message", "two"]], ids=["plain", "told"])
+def test_a_version_is_the_commit_of_its_tag(place, build, words):
+    tagged, config = place.commit("one"), {"config": place.path}
+    git(place.tree, "tag", *words, "v1.0")
+    git(place.tree, "push", "--quiet", "origin", "v1.0")
+    place.commit("two")
+    place.save({"branch": None, "version": "v1.0"})
+    assert build.head("www", **config) == tagged
+    made = build.build("www", **config)
+    assert made["commit"] == tagged and made["release"] == build.wanted("www", **config)
+    assert packed(place, made["release"]) == {"a.txt": "one"}
+
+
+def test_a_version_is_a_tag_and_no_branch_of_that_name(place, build):
+    first, config = place.commit("one"), {"config": place.path}
+    place.save({"branch": None, "version": "main"})
+    assert build.head("www", **config) is None
+    assert build.wanted("www", **config) is None
+    # What runs may be of a tag that has gone.
+    assert len(build.inputs(["www"], **config)["www"]) == 8
+    refused(place, build, r"the repository webplatform/www has no version main \(there: none\)$")
+    place.save({"branch": "v1.0", "version": None})
+    git(place.tree, "push", "--quiet", "origin", f"{first}:refs/tags/v1.0")
+    refused(place, build, "the repository webplatform/www has no branch v1.0$")
+
+
+def tagged(place, *tags):
+    """A commit for each tag, in this order; which commit each tag is."""
+    found = {}
+    for tag in tags:
+        found[tag] = place.commit(tag)
+        git(place.tree, "push", "--quiet", "origin", f"HEAD:refs/tags/{tag}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "newest"),
+    [
+        ("1.43.*", "1.43.10"),
+        ("1.44.*", "1.44.0"),
+        ("1.4*", "1.45.0-rc.2"),
+        ("1.45.*", "1.45.0-rc.2"),
+        ("1.43.9", "1.43.9"),
+        ("*", "1.45.0-rc.2"),
+    ],
+)
+def test_a_pattern_is_the_newest_version_that_it_names(place, build, pattern, newest):
+    # Neither the newest commit nor the last of the alphabet; what is to be one is older.
+    tags = ["1.43.10", "1.43.9", "1.44.0", "1.44.0-rc.1", "1.45.0-rc.2", "1.45.0-rc.1", "1.5"]
+    commits = tagged(place, *tags)
+    place.save({"branch": None, "version": pattern})
+    assert build.head("www", config=place.path) == commits[newest]
+    made = build.build("www", config=place.path)
+    assert packed(place, made["release"]) == {"a.txt": newest}
+
+
+def test_a_pattern_follows_the_tags_that_come(place, build):
+    place.save({"branch": None, "version": "1.43.*"})
+    tagged(place, "1.43.9")
+    first = build.build("www", config=place.path)["release"]
+    commits = tagged(place, "1.43.10", "1.44.0")
+    second = build.build("www", config=place.path)
+    assert second["commit"] == commits["1.43.10"]
+    # Made of the same beside its commit: nothing is made anew for the tag alone.
+    assert second["inputs"] == first.partition("-")[2]
+
+
+def test_a_version_that_is_not_there_names_those_that_are(place, build):
+    tagged(place, "1.43.9", "1.43.10", "1.42.1")
+    there = r"\(there: 1\.43\.10, 1\.43\.9, 1\.42\.1\)$"
+    for version, said in (("1.44.*", r"1\.44\.\*"), ("1.43.1", r"1\.43\.1"), ("1.43", r"1\.43")):
+        place.save({"branch": None, "version": version})
+        assert build.head("www", config=place.path) is None
+        refused(place, build, f"the repository webplatform/www has no version {said} {there}")
+
+
+def test_a_version_of_a_repository_that_is_not_there(place, build):
+    place.save({"repository": "upstream/none", "branch": None, "version": "1.*"})
+    assert build.head("www", config=place.path) is None
+    refused(place, build, r"upstream/none has no version 1\.\* \(there: none\)$")
+
+
+def test_a_host_builds_before_its_configuration_knows_newer_settings(place, build):
+    commit = place.commit()
+    place.save({"build": TOLD})
+    known = build.wanted("www", config=place.path)
+    for key in ("version", "told"):
+        del place.config["apps"]["www"][key]
+    place.save()
+    release = build.build("www", config=place.path)["release"]
+    # As it was before: of a branch, and told of the level.
+    assert release == known and release.startswith(commit)
+    assert json.loads(packed(place, release)["data.json"]) == place.config["data"]
+
+
+def test_another_version_is_another_release_even_of_the_same_commit(place, build):
+    place.commit()
+    for tag in ("v1", "v2"):
+        git(place.tree, "push", "--quiet", "origin", f"HEAD:refs/tags/{tag}")
+    names = []
+    for version in ("v1", "v2"):
+        place.save({"branch": None, "version": version})
+        names.append(build.build("www", config=place.path)["release"])
+    assert len(set(names)) == 2 and len({name.partition("-")[0] for name in names}) == 1
+
+
+def test_another_commit_than_the_version_can_be_asked_for(place, build):
+    commit = place.commit()
+    place.save({"branch": None, "version": "v1"})
+    assert build.build("www", ref="main", config=place.path)["commit"] == commit
 
 
 def test_a_repository_that_git_refuses_is_told(place, build):

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import math
+import os
 import sqlite3
 from pathlib import Path
 
@@ -15,7 +16,16 @@ from tests.unit.conftest import load_module
 APP = "www"
 F1, F2, F3 = (f"frontend{n}.sandbox.wpd.internal" for n in (1, 2, 3))
 SOURCE = "source1.sandbox.wpd.internal"
-SETTINGS = {"roles": ["frontend"], "seconds": 60, "watch": 0, "frozen": "", "windows": []}
+SETTINGS = {
+    "roles": ["frontend"],
+    "version": None,
+    "seconds": 60,
+    "hooks": {},
+    "cached": [],
+    "watch": 0,
+    "frozen": "",
+    "windows": [],
+}
 INPUTS = "0badcafe"
 
 
@@ -49,8 +59,12 @@ class Fleet:
         self.before = {}
         self.counts = {"before": (0, 0), "after": (0, 0)}
         self.inputs = {}
+        # What hosts were told that they may replace.
+        self.overs = []
         self.calls = []
         self.slept = []
+        # What each cache at the edge was told, and which releases were served then.
+        self.forgot = []
 
     def away(self, host, function=None, times=math.inf):
         self.silent[(host, function) if function else host] = times
@@ -91,8 +105,9 @@ class Fleet:
         self.there[host].add(name)
         return new
 
-    def release_switch(self, host, app, name):
+    def release_switch(self, host, app, name, *over):
         assert name is None or name in self.there[host]
+        self.overs.append(over)
         before, self.serves[host] = self.serves[host], name
         return before
 
@@ -111,6 +126,14 @@ class Fleet:
 
     def release_prune(self, host, app):
         return []
+
+    def release_hook(self, host, app, name, function):
+        assert name in self.there[host] and function.startswith("site_x.")
+        return {"docs": None}
+
+    def edge_forget(self, host, sites):
+        self.forgot.append((host, sites, set(self.serves.values())))
+        return [f"{site}.webplatform.test" for site in sites]
 
     # -- what was seen --
 
@@ -180,6 +203,7 @@ def deploys(fleet, tmp_path, monkeypatch):
         salt={"saltutil.cmd": fleet.cmd, "site_hosts.accepted": fleet.accepted},
     )
     monkeypatch.setattr(module.time, "sleep", fleet.slept.append)
+    monkeypatch.setattr(module, "RELEASES", str(tmp_path / "release"))
     real = sqlite3.connect
 
     def connect(*words, **how):
@@ -244,6 +268,22 @@ def test_before_the_masters_first_highstate_there_is_no_app(deploys):
     with pytest.raises(CommandExecutionError, match="no app 'www'"):
         deploys.request(APP)
     assert deploys.unfinished() == [] and deploys.missing() == []
+
+
+def test_the_master_deploys_before_its_configuration_knows_newer_settings(deploys, fleet):
+    newer = deploys.module.DEFAULTS
+    older = {key: value for key, value in SETTINGS.items() if key not in newer}
+    assert {"version", "hooks", "cached"} <= set(newer) <= set(SETTINGS)
+    deploys.configure({APP: older})
+    assert deploys.order("a")["state"] == "live"
+    assert fleet.told("release.hook") == [] and fleet.forgot == []
+    # The commit that is live, as for an app of a branch.
+    fleet.calls.clear()
+    deploys.request(APP, "first")
+    deploys.work()
+    assert fleet.told("build.build") == [([SOURCE], [APP, "a" * 40])]
+    fleet.inputs = {APP: INPUTS}
+    assert deploys.missing() == []
 
 
 def test_nobody_else_reads_the_table(deploys):
@@ -759,6 +799,237 @@ def test_after_a_failure_the_next_deploy_is_as_any_other(deploys, fleet):
     assert deploys.live() == {APP: C} and set(fleet.serves.values()) == {C}
 
 
+# -- hooks ---------------------------------------------------------------------------
+
+BOTH = {"before": "site_x.migrate", "after": "site_x.tidy"}
+
+
+@pytest.fixture
+def hooked(deploys):
+    """A level that runs a release of an app with hooks."""
+    deploys.configure({APP: SETTINGS | {"hooks": BOTH}})
+    deploys.running("a")
+    return deploys
+
+
+def test_hooks_are_called_on_one_host_before_and_after_all_switch(hooked, fleet):
+    done = hooked.order("b")
+    assert (done["state"], hooked.live()) == ("live", {APP: B})
+    assert [call for call in fleet.calls if call[0] != "release.check"][:6] == [
+        ("build.build", [SOURCE], [APP, "b"]),
+        ("release.fetch", [F1, F2, F3], [APP, B]),
+        ("release.hook", [F1], [APP, B, BOTH["before"]]),
+        ("release.switch", [F1], [APP, B]),
+        ("release.switch", [F2, F3], [APP, B]),
+        ("release.hook", [F1], [APP, B, BOTH["after"]]),
+    ]
+    assert len(fleet.told("release.hook")) == 2
+    assert [name for name, _ in done["stages"]] == [
+        "build",
+        "fetch",
+        "hook before",
+        "first host",
+        "other hosts",
+        "hook after",
+    ]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_app_may_have_one_hook(deploys, fleet, when):
+    deploys.configure({APP: SETTINGS | {"hooks": {when: "site_x.migrate"}}})
+    assert deploys.order("a")["state"] == "live"
+    assert fleet.told("release.hook") == [([F1], [APP, A, "site_x.migrate"])]
+    assert f"hook {when}" in [name for name, _ in deploys.history()[0]["stages"]]
+
+
+def test_a_hook_is_called_where_the_release_is(hooked, fleet):
+    fleet.away(F1)
+    assert hooked.order("b")["state"] == "live"
+    assert [hosts for hosts, _ in fleet.told("release.hook")] == [[F2], [F2]]
+
+
+def test_the_hook_afterwards_is_called_where_it_is_served(hooked, fleet):
+    fleet.away(F1, "release.switch")
+    assert hooked.order("b")["state"] == "live"
+    assert [hosts for hosts, _ in fleet.told("release.hook")] == [[F1], [F2]]
+
+
+@pytest.mark.parametrize("trouble", ["fails", "is silent"])
+def test_without_its_hook_before_no_host_is_switched(hooked, fleet, trouble):
+    if trouble == "fails":
+        fleet.fails[F1, "release.hook"] = "the database is away"
+        why = f"the hook before the switch failed. {F1}: the database is away"
+    else:
+        fleet.away(F1, "release.hook")
+        why = f"the hook before the switch failed. {F1} is silent"
+    done = hooked.order("b")
+    failed(hooked, done, why, {APP: A})
+    assert fleet.told("release.switch") == [] and fleet.told("release.check") == []
+    # Nobody else is asked instead: it may have done it.
+    assert fleet.told("release.hook") == [([F1], [APP, B, BOTH["before"]])]
+    assert set(fleet.serves.values()) == {A}
+    assert all(there == {A} for there in fleet.there.values())
+    assert done["hosts"] == dict.fromkeys([F1, F2, F3], "as it was")
+
+
+@pytest.mark.parametrize("trouble", ["fails", "is silent"])
+def test_without_its_hook_afterwards_all_go_back(hooked, fleet, trouble):
+    def harm():
+        if trouble == "fails":
+            fleet.fails[F1, "release.hook"] = "no"
+        else:
+            fleet.away(F1, "release.hook")
+
+    # The hook before has been called by then.
+    fleet.before["release.switch"] = harm
+    done = hooked.order("b")
+    failed(hooked, done, f"the hook after the switch failed. {F1}", {APP: A})
+    assert set(fleet.serves.values()) == {A}
+    assert done["hosts"] == dict.fromkeys([F1, F2, F3], "taken back")
+
+
+def test_one_that_cannot_fetch_is_known_before_the_hook(hooked, fleet):
+    fleet.fails[F2, "release.fetch"] = "the disk is full"
+    failed(hooked, hooked.order("b"), "the disk is full", {APP: A})
+    assert fleet.told("release.hook") == []
+
+
+def test_where_nobody_serves_it_there_is_nothing_afterwards(hooked, fleet):
+    fleet.silent = {(host, "release.check"): 1 for host in (F1, F2, F3)}
+    failed(hooked, hooked.order("b"), "says that it serves", {APP: A})
+    assert [words[-1] for _, words in fleet.told("release.hook")] == [BOTH["before"]]
+
+
+def test_hooks_are_of_the_release_that_is_gone_back_to(hooked, fleet):
+    hooked.running("b")
+    hooked.request(APP, "rollback")
+    hooked.work()
+    assert hooked.live() == {APP: A}
+    # What was live needs nothing made for it.
+    assert [words for _, words in fleet.told("release.hook")] == [[APP, A, BOTH["after"]]]
+
+
+def test_the_first_of_all_calls_no_hook(deploys, fleet):
+    """No host is set up yet; their highstate does it."""
+    deploys.configure({APP: SETTINGS | {"hooks": BOTH, "cached": ["docs"]}})
+    deploys.request(APP, "first")
+    deploys.work()
+    assert deploys.live() == {APP: A} and fleet.functions() == ["build.build"]
+
+
+# -- the caches at the edge --------------------------------------------------------------
+
+SITES = ["docs", "test"]
+
+
+@pytest.fixture
+def cached(deploys, fleet):
+    """An app on two hosts whose pages the three at the edge keep; a release of it runs."""
+    fleet.hosts["app"] = ["app1", "app2"]
+    for host in fleet.hosts["app"]:
+        fleet.there[host] = set()
+    fleet.serves = dict.fromkeys(fleet.hosts["app"])
+    deploys.configure({APP: SETTINGS | {"roles": ["app"], "cached": SITES}})
+    deploys.running("a")
+    fleet.forgot.clear()
+    return deploys
+
+
+def told(*releases):
+    """All at the edge are told, while these releases are served."""
+    return [(host, SITES, set(releases)) for host in (F1, F2, F3)]
+
+
+def test_the_edge_forgets_once_all_have_switched(cached, fleet):
+    done = cached.order("b")
+    assert done["state"] == "live"
+    assert fleet.forgot == told(B)
+    assert fleet.told("edge.forget") == [([F1, F2, F3], [SITES])]
+    names = [name for name, _ in done["stages"]]
+    assert names == ["build", "fetch", "first host", "other hosts", "edge"]
+
+
+def test_what_is_not_kept_at_the_edge_is_not_forgotten(deploys, fleet):
+    deploys.running("a")
+    fleet.fails[F1, "release.check"] = "500"
+    assert "edge" not in [name for name, _ in deploys.order("b")["stages"]]
+    assert fleet.told("edge.forget") == []
+
+
+def test_the_edge_forgets_before_errors_are_counted(cached, fleet):
+    cached.configure({APP: SETTINGS | {"roles": ["app"], "cached": SITES, "watch": 5}})
+    done = cached.order("b")
+    assert [name for name, _ in done["stages"]][-2:] == ["edge", "watch"]
+
+
+def test_the_edge_forgets_again_when_all_go_back(cached, fleet):
+    fleet.fails["app2", "release.check"] = "500"
+    done = cached.order("b")
+    failed(cached, done, "app2: 500", {APP: A})
+    assert fleet.forgot == told(A)
+    assert fleet.functions()[-2:] == ["release.discard", "edge.forget"]
+
+
+def test_a_release_with_errors_is_forgotten_twice(cached, fleet):
+    cached.configure({APP: SETTINGS | {"roles": ["app"], "cached": SITES, "watch": 5}})
+    fleet.counts["after"] = (100, 100)
+    failed(cached, cached.order("b"), "requests failed after the switch", {APP: A})
+    assert fleet.forgot == told(B) + told(A)
+
+
+def test_where_nobody_has_switched_the_edge_keeps_its_pages(cached, fleet):
+    fleet.fails["app2", "release.fetch"] = "the disk is full"
+    failed(cached, cached.order("b"), "the disk is full", {APP: A})
+    fleet.fails = {(SOURCE, "build.build"): "a step failed"}
+    failed(cached, cached.order("b"), "a step failed", {APP: A})
+    assert fleet.forgot == []
+
+
+def test_a_cache_that_does_not_forget_is_told_and_holds_up_nobody(cached, fleet):
+    fleet.fails[F2, "edge.forget"] = "the cache does not forget docs"
+    done = cached.order("b")
+    assert (done["state"], set(fleet.serves.values())) == ("live", {B})
+    assert done["why"] == f"Old pages stay: {F2}: the cache does not forget docs"
+    assert fleet.forgot == [one for one in told(B) if one[0] != F2]
+
+
+def test_a_cache_that_does_not_forget_on_the_way_back_is_told(cached, fleet):
+    fleet.fails[F2, "edge.forget"] = "the cache does not forget docs"
+    fleet.fails["app2", "release.check"] = "500"
+    done = cached.order("b")
+    failed(cached, done, f"app2: 500. Old pages stay: {F2}: the cache", {APP: A})
+    assert "Not all hosts" not in done["why"]
+    assert set(fleet.serves.values()) == {A}
+
+
+def test_a_host_of_the_edge_that_is_being_made_or_away_holds_up_nobody(cached, fleet):
+    fleet.fails[F2, "edge.forget"] = "this host has no cache"
+    fleet.away(F3, "edge.forget")
+    assert cached.order("b")["state"] == "live"
+    assert fleet.forgot == told(B)[:1]
+
+
+def test_a_level_without_an_edge_has_nothing_to_forget(cached, fleet):
+    fleet.hosts["frontend"] = []
+    assert cached.order("b")["state"] == "live"
+    assert fleet.told("edge.forget") == []
+
+
+def test_one_that_was_cut_off_and_then_fails_is_forgotten(cached, fleet):
+    def stop():
+        fleet.before.clear()
+        raise StoppedError
+
+    cached.request(APP, "order", "b")
+    fleet.before["edge.forget"] = stop
+    with pytest.raises(StoppedError):
+        cached.work()
+    fleet.fails[SOURCE, "build.build"] = "a step failed"
+    [done] = cached.work()
+    failed(cached, done, "a step failed", {APP: A})
+    assert fleet.forgot == told(A)
+
+
 # -- watching ------------------------------------------------------------------------
 
 
@@ -925,6 +1196,51 @@ def test_an_app_made_of_something_else_is_made_anew_of_its_commit(deploys, fleet
     assert deploys.missing() == []
 
 
+def test_a_version_that_was_changed_is_what_is_built(deploys, fleet):
+    deploys.configure({APP: SETTINGS | {"version": "v1"}})
+    deploys.running("a")
+    deploys.configure({APP: SETTINGS | {"version": "v2"}})
+    fleet.inputs = {APP: "22222222"}
+    assert deploys.missing() == [APP]
+    [done] = deploys.work()
+    # The builder knows which commit that is.
+    assert fleet.told("build.build") == [([SOURCE], [APP, None])]
+    assert (done["kind"], done["state"]) == ("first", "live")
+
+
+@pytest.mark.parametrize("version", ["v9", "1.43.*"])
+def test_a_version_that_is_not_there_is_asked_for_and_fails_in_words(deploys, fleet, version):
+    why = f"the repository webplatform/www has no version {version} (there: v1)"
+    deploys.configure({APP: SETTINGS | {"version": version}})
+    fleet.inputs = {APP: INPUTS}
+    fleet.fails[SOURCE, "build.build"] = why
+    assert deploys.missing() == [APP]
+    [done] = deploys.work()
+    failed(deploys, done, f"the build failed. {why}", {})
+    # It is asked for again, until it is there.
+    assert deploys.missing() == [APP]
+    fleet.fails.clear()
+    deploys.work()
+    # What runs is not asked for again where its tag has gone.
+    fleet.fails[SOURCE, "build.build"] = why
+    assert deploys.missing() == [] and deploys.live() == {APP: A}
+
+
+@pytest.mark.parametrize(("version", "ref"), [(None, "b" * 40), ("v1", None)])
+def test_what_the_first_deploy_of_a_running_app_builds(deploys, fleet, version, ref):
+    deploys.configure({APP: SETTINGS | {"version": version}})
+    deploys.running("b")
+    deploys.request(APP, "first")
+    deploys.work()
+    assert fleet.told("build.build") == [([SOURCE], [APP, ref])]
+
+
+def test_another_commit_than_the_version_can_be_ordered(deploys, fleet):
+    deploys.configure({APP: SETTINGS | {"version": "v1"}})
+    deploys.running("a")
+    assert deploys.order("c")["release"] == C
+
+
 def test_what_waits_is_made_of_it_anyway(deploys, fleet):
     """A push that waits is newer than what is live, and must not give way to that."""
     deploys.running("a")
@@ -948,6 +1264,173 @@ def test_a_builder_that_does_not_say_what_is_missing(deploys, fleet):
     with pytest.raises(CommandExecutionError, match="'www' is not built here"):
         deploys.missing()
     assert deploys.history() == []
+
+
+# -- the master's own tree -------------------------------------------------------------
+
+SALT = "salt.sandbox.wpd.internal"
+X, Y = "clone-0123456789abcdef", "clone-fedcba9876543210"
+
+
+class Tree:
+    """The master's own tree: deploys of it, and clones that bring others."""
+
+    def __init__(self, deploys, fleet, folder):
+        self.deploys, self.fleet, self.folder = deploys, fleet, folder
+        fleet.hosts["salt"] = [SALT]
+        fleet.there[SALT] = set()
+        fleet.release_switch = self.switch
+        deploys.configure({APP: SETTINGS | {"roles": ["salt"], "tree": True}})
+
+    def serve(self, name, since):
+        (self.folder / "releases" / name).mkdir(parents=True, exist_ok=True)
+        link = self.folder / "current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"releases/{name}")
+        os.utime(link, (since, since), follow_symlinks=False)
+        self.fleet.serves[SALT] = name
+
+    def brought(self, name, since=1000.0, who="ada"):
+        """A clone brings its tree; the master need not run for that."""
+        self.serve(name, since)
+        (self.folder / "releases" / name / ".brought-by").write_text(f"{who}\n")
+        self.fleet.there[SALT].add(name)
+
+    @property
+    def served(self):
+        return (self.folder / "current").readlink().name
+
+    def switch(self, host, app, name, over):
+        """What a master's host does: site_release.switch."""
+        assert host == SALT and name in self.fleet.there[SALT]
+        self.fleet.overs.append(over)
+        before = self.served
+        if before.startswith("clone-") and before not in (over, name):
+            raise CommandExecutionError(f"a clone has brought {before} meanwhile, which stays")
+        self.serve(name, 2000.0)
+        return before
+
+    def rows(self):
+        return [(row["kind"], row["state"], row["release"]) for row in self.deploys.history()]
+
+
+@pytest.fixture
+def tree(deploys, fleet, tmp_path):
+    real = fleet.cmd
+
+    def cmd(hosts, function, arguments, **how):
+        # A host that refuses to switch returns an error, as Salt does.
+        try:
+            return real(hosts, function, arguments, **how)
+        except CommandExecutionError as error:
+            return {hosts[0]: {"ret": f"ERROR: {error}", "retcode": 1}}
+
+    deploys.module.__salt__["saltutil.cmd"] = cmd
+    return Tree(deploys, fleet, tmp_path / "release" / APP)
+
+
+def test_the_tree_of_a_clone_is_written_down_once(tree, deploys):
+    assert deploys.history() == [] and deploys.live() == {}
+    tree.brought(X)
+    for _ in range(2):
+        [entry] = deploys.history()
+        assert (entry["kind"], entry["who"], entry["state"]) == ("clone", "ada", "live")
+        assert (entry["release"], entry["previous"]) == (X, None)
+        assert entry["requested"] == entry["ended"] == 1000.0 and "clone" in entry["why"]
+        assert deploys.live() == {APP: X}
+    tree.brought(Y)
+    (tree.folder / "releases" / Y / ".brought-by").unlink()
+    entry = deploys.history()[0]
+    assert (entry["release"], entry["previous"], entry["who"]) == (Y, X, "")
+
+
+def test_a_push_replaces_the_tree_of_a_clone_and_says_what_is_next(tree, deploys, fleet):
+    tree.brought(X)
+    done = deploys.order("b")
+    assert (done["state"], done["release"], done["previous"]) == ("live", B, X)
+    assert "at their next highstate" in done["why"] and done["hosts"] == {SALT: "serves it"}
+    assert tree.served == B and fleet.overs == [X]
+    # Nobody was away: there is one master, and a clone may come.
+    assert fleet.functions().count("release.switch") == 1
+    assert tree.rows() == [("order", "live", B), ("clone", "live", X)]
+
+
+def test_a_clone_that_comes_later_wins_and_so_does_the_next_push(tree, deploys, fleet):
+    tree.brought(X)
+    deploys.order("b")
+    tree.brought(X)
+    assert deploys.history()[0]["kind"] == "clone" and deploys.live() == {APP: X}
+    assert deploys.order("c")["previous"] == X and tree.served == C
+
+
+def test_what_was_asked_for_before_a_clone_came_is_left_out(tree, deploys, fleet):
+    tree.brought(X)
+    deploys.request(APP, "push")
+    tree.brought(Y)
+    assert deploys.work() == [] and tree.served == Y
+    assert tree.rows() == [("clone", "live", Y), ("push", "superseded", None), ("clone", "live", X)]
+    assert deploys.history()[1]["why"] == "a clone came after it"
+    assert "build.build" not in fleet.functions()
+
+
+@pytest.mark.parametrize("function", ["release.fetch", "release.check"])
+def test_a_clone_that_comes_meanwhile_stays(tree, deploys, fleet, function):
+    tree.brought(X)
+    fleet.before[function] = lambda: tree.brought(Y)
+    if function == "release.check":
+        fleet.fails[SALT, function] = f"the master serves {Y}"
+    done = deploys.order("b")
+    assert done["state"] == "failed" and Y in done["why"]
+    assert tree.served == Y and B not in fleet.there[SALT]
+    assert deploys.history()[0]["release"] == Y and deploys.live() == {APP: Y}
+
+
+def test_a_clone_that_comes_after_the_check_is_written_down(tree, deploys, fleet):
+    tree.brought(X)
+    fleet.before["release.prune"] = lambda: tree.brought(Y, 3000.0)
+    assert deploys.order("b")["state"] == "live"
+    assert deploys.history()[0]["release"] == Y and deploys.live() == {APP: Y}
+
+
+def test_a_tree_that_does_not_render_is_taken_back(tree, deploys, fleet):
+    tree.brought(X)
+    fleet.fails[SALT, "release.check"] = "the master renders no pillar of this host from it"
+    done = deploys.order("b")
+    assert (done["state"], done["hosts"]) == ("failed", {SALT: "taken back"})
+    assert tree.served == X and fleet.overs == [X, X] and deploys.live() == {APP: X}
+    # A clone of which nothing has changed is no news.
+    assert [row[0] for row in tree.rows()] == ["order", "clone"]
+
+
+def test_a_way_back_to_a_clone_is_one_deploy(tree, deploys, fleet):
+    tree.brought(X)
+    deploys.order("b")
+    fleet.before["release.check"] = deploys.history
+    deploys.request(APP, "rollback")
+    [done] = deploys.work()
+    assert (done["kind"], done["state"], done["release"]) == ("rollback", "live", X)
+    assert tree.served == X and deploys.live() == {APP: X}
+    assert [row[0] for row in tree.rows()] == ["rollback", "order", "clone"]
+
+
+def test_a_deploy_of_the_tree_that_was_cut_off_is_carried_out_again(tree, deploys, fleet):
+    tree.brought(X)
+
+    def stop():
+        raise StoppedError
+
+    fleet.before["release.check"] = stop
+    with pytest.raises(StoppedError):
+        deploys.order("b")
+    assert tree.served == B and deploys.live() == {APP: X}
+    fleet.before.clear()
+    deploys.work()
+    assert tree.rows() == [("order", "live", B), ("clone", "live", X)]
+
+
+def test_the_tree_is_never_missing(tree, deploys, fleet):
+    fleet.inputs = {APP: INPUTS}
+    assert deploys.missing() == [] and fleet.calls == []
 
 
 # -- the states ----------------------------------------------------------------------
@@ -1044,6 +1527,11 @@ def test_done_is_as_the_newest_is(state, change, said):
 @pytest.mark.parametrize("error", ["request", "work"])
 def test_done_says_why_it_cannot(state, error):
     assert state("done", APP, "order", error=error) == (False, {}, "it cannot be")
+
+
+def test_done_says_what_is_left_to_do(state):
+    said = state("done", APP, work=[{**LIVE, "why": "a highstate"}])[2]
+    assert said == f"{A} is live; a highstate (build 1.5 s, fetch 0.2 s)"
 
 
 def test_a_test_of_done_predicts(state):

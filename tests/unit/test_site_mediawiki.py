@@ -1,6 +1,8 @@
 """MediaWiki's database: what it needs, and bringing it there."""
 
+import inspect
 import json
+import re
 import ssl
 import time
 from types import SimpleNamespace
@@ -8,7 +10,13 @@ from types import SimpleNamespace
 import pytest
 from salt.exceptions import CommandExecutionError
 
+from tests.unit.conftest import ROOT
+
 CODE_VERSION = "1.43.9"
+# The code that is served, and a release of it that is not.
+SERVED = "/srv/release/mediawiki/current"
+NEW = "/srv/release/mediawiki/releases/new"
+NEW_VERSION = "1.43.10"
 EMPTY = {"tables": [], "record": None}
 CURRENT = {"tables": ["page", "updatelog"], "record": {"version": "1.43.9", "extensions": ["Cite"]}}
 
@@ -72,7 +80,10 @@ class Database:
 def module(load, monkeypatch):
     found = load("_modules/site_mediawiki.py")
     found.pymysql = SimpleNamespace(err=SimpleNamespace(OperationalError=OperationalError))
-    monkeypatch.setattr(found, "version", lambda: CODE_VERSION)
+    # What this machine serves is not looked at.
+    monkeypatch.setattr(found, "RELEASE", "/does/not/exist")
+    versions = {found.CODE: CODE_VERSION, NEW: NEW_VERSION}
+    monkeypatch.setattr(found, "version", versions.get)
     return found
 
 
@@ -350,12 +361,28 @@ def test_install_then_update_then_remember(module, settings, php_runs):
     assert install[2] == "install" and install[-2:] == ["Docs", "WikiAdmin"]
     assert "--dbssl" in install and "the-password" not in " ".join(install)
     assert update[2:] == ["update", "--wiki=docs", "--quick"]
+    assert install[:2] == update[:2] == ["php", f"{SERVED}/maintenance/run.php"]
     assert "MW_CONFIG_FILE" in php_runs.environments[0]
     assert php_runs.environments[1] == {}
     assert module.BEGUN not in database.tables
     assert "ALTER TABLE `searchindex` ENGINE=InnoDB" in database.said
     assert database.record == {"version": "1.43.9", "extensions": ["Cite"]}
     assert database.closed
+
+
+def test_another_code_does_its_work_itself(module, settings, php_runs):
+    for tables, record, task in ([], None, "install"), (*CURRENT.values(), "update"):
+        database = Database(tables, record, locks=[1, 1])
+        module.pymysql.connect = lambda *_, found=database, **__: found
+        assert bring(module, settings, code=NEW) == task
+        assert database.record["version"] == NEW_VERSION
+        database.tables = CURRENT["tables"]
+        # The one that is served finds nothing to do with it.
+        assert bring(module, settings) is None
+    assert [command[2] for command in php_runs.commands] == ["install", "update", "update"]
+    assert {command[1] for command in php_runs.commands} == {f"{NEW}/maintenance/run.php"}
+    # Nothing of the authors is meant but what is served.
+    assert php_runs.environments[1:] == [{}, {}]
 
 
 def test_a_half_made_installation_begins_anew(module, settings, php_runs):
@@ -412,6 +439,177 @@ def test_the_connection_with_the_lock_is_never_silent(module, settings, php_runs
     assert database.pings == spoken
 
 
+# -- what the authors made -------------------------------------------------------
+
+
+def authors(folder, **extensions):
+    """A release of the authors: versions of extensions, or what their file holds."""
+    for name, said in extensions.items():
+        path = folder / "extensions" / name
+        path.mkdir(parents=True)
+        text = json.dumps({"name": name, "version": said, "x": 1})
+        (path / "extension.json").write_text(said if said[:1] in "{[" else text)
+    return str(folder)
+
+
+def test_extensions_of_a_release_have_versions(module, tmp_path):
+    tree = authors(tmp_path, SiteStatus="1.0", Examples="2.1", Other='{"name": "X", "version": 3}')
+    # What is no extension is none.
+    (tmp_path / "extensions/README").touch()
+    (tmp_path / "extensions/empty").mkdir()
+    assert module.released(tree) == ["Examples 2.1", "SiteStatus 1.0", "X 3"]
+
+
+def test_a_release_without_extensions(module, tmp_path):
+    assert module.released(str(tmp_path)) == []
+    assert module.released(str(tmp_path / "gone")) == []
+
+
+def test_what_is_served_is_what_is_meant(load):
+    module = load("_modules/site_mediawiki.py")
+    assert module.released.__defaults__ == ("/srv/release/wiki/current",)
+    assert module.version.__defaults__ == (SERVED,)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "A"}', '{"version": "1"}', "[1]"])
+def test_an_extension_that_does_not_say_what_it_is(module, tmp_path, text):
+    tree = authors(tmp_path, Broken=text, Good="1.0")
+    with pytest.raises(
+        CommandExecutionError, match=r"extensions/Broken/extension\.json has no name or version"
+    ):
+        module.released(tree)
+
+
+def test_an_extension_whose_file_is_none(module, tmp_path):
+    (tmp_path / "extensions/Broken/extension.json").mkdir(parents=True)
+    with pytest.raises(CommandExecutionError, match="extensions/Broken"):
+        module.released(str(tmp_path))
+
+
+@pytest.fixture
+def database(module):
+    """A database that is current without the authors' extensions."""
+    found = Database(CURRENT["tables"], dict(CURRENT["record"]), locks=[1] * 3)
+    module.pymysql.connect = lambda **_: found
+    return found
+
+
+def test_a_new_extension_of_a_release_brings_its_tables(
+    module, settings, php_runs, database, tmp_path
+):
+    tree = authors(tmp_path / "new", SiteStatus="1.0")
+    assert bring(module, settings, release=tree) == "update"
+    assert [command[2:] for command in php_runs.commands] == [["update", "--wiki=docs", "--quick"]]
+    # MediaWiki loads that release, though another is served.
+    assert php_runs.environments == [{"SITE_WIKI_RELEASE": tree}]
+    assert database.record["extensions"] == ["Cite", "SiteStatus 1.0"]
+    # A second time, or on another host, there is nothing to do.
+    assert bring(module, settings, release=tree) is None
+    assert len(php_runs.commands) == 1
+
+
+def test_another_version_of_an_extension_brings_its_tables(
+    module, settings, php_runs, database, tmp_path
+):
+    trees = [authors(tmp_path / version, SiteStatus=version) for version in ("1.0", "1.1")]
+    assert [bring(module, settings, release=tree) for tree in trees] == ["update", "update"]
+    assert database.record["extensions"] == ["Cite", "SiteStatus 1.0", "SiteStatus 1.1"]
+    # The way back changes no tables: the release of before lives with what is there.
+    assert bring(module, settings, release=trees[0]) is None
+    assert len(php_runs.commands) == 2
+
+
+def test_a_release_without_news_brings_nothing(module, settings, php_runs, database, tmp_path):
+    assert bring(module, settings, release=str(tmp_path)) is None
+    assert php_runs.commands == []
+
+
+def test_without_a_release_that_is_named_it_is_the_one_that_is_served(
+    module, settings, php_runs, database, tmp_path
+):
+    module.RELEASE = authors(tmp_path / "served", SiteStatus="1.0")
+    assert bring(module, settings) == "update"
+    assert php_runs.environments == [{}]
+    assert database.record["extensions"] == ["Cite", "SiteStatus 1.0"]
+    # And a release that is named is meant alone.
+    other = authors(tmp_path / "other", Examples="1")
+    assert bring(module, settings, release=other) == "update"
+    assert database.record["extensions"] == ["Cite", "Examples 1", "SiteStatus 1.0"]
+
+
+def test_an_installation_is_told_of_no_release(module, settings, php_runs, tmp_path):
+    module.pymysql.connect = lambda **_: Database()
+    tree = authors(tmp_path / "new", SiteStatus="1.0")
+    assert bring(module, settings, release=tree) == "install"
+    install, update = php_runs.environments
+    assert list(install) == ["MW_CONFIG_FILE"] and update == {"SITE_WIKI_RELEASE": tree}
+
+
+def test_a_release_that_cannot_be_read_is_told_before_the_database_is_asked(
+    module, settings, php_runs, tmp_path
+):
+    def connect(**_):
+        raise AssertionError
+
+    module.pymysql.connect = connect
+    with pytest.raises(CommandExecutionError, match="has no name or version"):
+        bring(module, settings, release=authors(tmp_path / "new", Broken="{"))
+
+
+def test_the_databases_of_all_wikis_are_brought(module, monkeypatch, tmp_path):
+    brought = []
+    done = {"docs": "update", "test": None}
+    monkeypatch.setattr(module, "bring", lambda **how: brought.append(how) or done[how["wiki"]])
+    known = [{"wiki": wiki, "name": wiki.title(), "lock_wait": 5} for wiki in ("docs", "test")]
+    (tmp_path / "databases.json").write_text(json.dumps(known))
+    assert module.migrate_own("/srv/new", str(tmp_path / "databases.json")) == done
+    assert brought == [one | {"release": "/srv/new"} for one in known]
+
+
+def test_another_mediawiki_brings_the_databases_of_all_wikis(module, monkeypatch, tmp_path):
+    brought = []
+    done = {"docs": "update", "test": None}
+    monkeypatch.setattr(module, "bring", lambda **how: brought.append(how) or done[how["wiki"]])
+    known = [{"wiki": wiki, "name": wiki.title(), "lock_wait": 5} for wiki in ("docs", "test")]
+    (tmp_path / "databases.json").write_text(json.dumps(known))
+    assert module.migrate(NEW, str(tmp_path / "databases.json")) == done
+    assert brought == [one | {"code": NEW} for one in known]
+
+
+def test_a_folder_without_mediawiki_is_no_release_of_it(module, tmp_path):
+    needed = ("wiki", "name", "server", "language", "account", "account_password_file")
+    wiki = dict.fromkeys(needed, "x") | {"extensions": [], "skins": [], "database": {}}
+    (tmp_path / "databases.json").write_text(json.dumps([wiki | {"lock_wait": 1}]))
+    with pytest.raises(CommandExecutionError, match=f"^{tmp_path} holds no MediaWiki"):
+        module.migrate(str(tmp_path), str(tmp_path / "databases.json"))
+
+
+@pytest.mark.parametrize("function", ["migrate", "migrate_own"])
+def test_a_wiki_that_cannot_be_brought_ends_it(module, monkeypatch, tmp_path, function):
+    def fail(**how):
+        raise CommandExecutionError(f"no database of {how['wiki']}")
+
+    monkeypatch.setattr(module, "bring", fail)
+    (tmp_path / "databases.json").write_text('[{"wiki": "docs"}, {"wiki": "test"}]')
+    with pytest.raises(CommandExecutionError, match="no database of docs"):
+        getattr(module, function)(NEW, str(tmp_path / "databases.json"))
+
+
+@pytest.mark.parametrize("function", ["migrate", "migrate_own"])
+def test_a_host_that_does_not_know_its_databases_says_so(module, tmp_path, function):
+    with pytest.raises(CommandExecutionError, match=r"databases\.json is missing\. Remedy"):
+        getattr(module, function)(NEW, str(tmp_path / "databases.json"))
+
+
+def test_what_the_file_of_databases_says_is_what_bring_takes(load):
+    """The state writes it; a word that is not known would fail each push."""
+    known = set(inspect.signature(load("_modules/site_mediawiki.py").bring).parameters)
+    text = (ROOT / "salt/mediawiki/init.sls").read_text(encoding="utf-8")
+    said = text.partition("do databases.append({")[2].partition("}) %}")[0]
+    words = set(re.findall(r'^ {8}"(\w+)"|, "(\w+)":', re.sub(r"\{[^}]*\}", "0", said), re.M))
+    assert {one or other for one, other in words} == known - {"release", "code"}
+
+
 # -- the state -----------------------------------------------------------------
 
 
@@ -425,6 +623,7 @@ def state(load, settings):
         "holds": EMPTY,
         "needed": "install",
         "bring": "install",
+        "released": ["SiteStatus 1.0"],
     }
 
     def bring_(**given):
@@ -437,10 +636,20 @@ def state(load, settings):
             raise found.answers["holds"]
         return found.answers["holds"]
 
+    def released():
+        if isinstance(found.answers["released"], Exception):
+            raise found.answers["released"]
+        return found.answers["released"]
+
+    def needed(_holds, _version, extensions):
+        found.wanted = extensions
+        return found.answers["needed"]
+
     found.__salt__ = {
         "site_mediawiki.version": lambda: found.answers["version"],
         "site_mediawiki.holds": holds,
-        "site_mediawiki.needed": lambda *_: found.answers["needed"],
+        "site_mediawiki.needed": needed,
+        "site_mediawiki.released": released,
         "site_mediawiki.bring": bring_,
     }
     return found
@@ -472,6 +681,20 @@ def test_state_with_nothing_to_do(state, settings):
     state.answers |= {"holds": CURRENT, "needed": None}
     found = current(state, settings)
     assert (found["result"], found["changes"], state.calls) == (True, {}, [])
+
+
+def test_state_asks_for_the_extensions_of_the_level_and_of_the_authors(state, settings):
+    current(state, settings)
+    assert state.wanted == ["Cite", "SiteStatus 1.0"]
+    # Bringing looks itself, at what is served by then.
+    assert state.calls[0]["extensions"] == ["Cite"] and "release" not in state.calls[0]
+
+
+def test_state_tells_which_extension_cannot_be_read(state, settings):
+    state.answers["released"] = CommandExecutionError("extensions/X/extension.json has no name")
+    found = current(state, settings)
+    assert (found["result"], found["changes"], state.calls) == (False, {}, [])
+    assert "extensions/X" in found["comment"]
 
 
 def test_state_when_another_host_was_faster(state, settings):

@@ -131,6 +131,35 @@ def web(authority):
     server.server_close()
 
 
+@pytest.fixture
+def inner():
+    """
+    A web server on 127.0.0.1 as the edge asks it, in clear text: `releases` are the
+    X-Release headers that it sends, `asked` are the headers that it got.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            server.asked.append((self.path, dict(self.headers)))
+            self.send_response(server.status)
+            for release in server.releases:
+                self.send_header("X-Release", release)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.releases, server.status = [], [], 200
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture(scope="session")
 def signers(authority, stranger):
     """Who could sign: certificates and keys."""
@@ -140,6 +169,12 @@ def signers(authority, stranger):
         "another host": authority.issue("frontend1.sandbox.wpd.internal"),
         "a stranger": stranger.issue(BUILDER),
     }
+
+
+def link(name, target, kind=tarfile.SYMTYPE):
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry
 
 
 def packed(files, *more):
@@ -200,6 +235,10 @@ class Host:
         self.config = str(folder / "release.json")
         self.configure()
 
+    def settings(self, **changes):
+        """Settings of the app."""
+        self.configure(apps={APP: self.known["apps"][APP] | changes})
+
     def configure(self, **changes):
         self.known |= changes
         Path(self.config).write_text(json.dumps(self.known), encoding="utf-8")
@@ -246,13 +285,17 @@ def module(monkeypatch):
         from backports import tarfile as newer
 
         module.tarfile = newer
-    module.synced = []
+    # What systemctl was told.
+    module.synced, module.renewed = [], []
     real = module.subprocess.run
 
     def run(command, **how):
-        if command[0] != "sync":
+        if command[0] == "systemctl":
+            module.renewed.append(command[1:])
+        elif command[0] == "sync":
+            module.synced.append((command, Path(command[-1]).is_dir()))
+        else:
             return real(command, **how)
-        module.synced.append((command, Path(command[-1]).is_dir()))
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(module.subprocess, "run", run)
@@ -296,6 +339,7 @@ def test_state_names_what_is_there_and_what_is_served(host):
         ("state",),
         ("fetch", ONE),
         ("switch", ONE),
+        ("hook", ONE, "site_x.migrate"),
         ("prune",),
         ("discard", ONE),
         ("check", ONE),
@@ -314,19 +358,21 @@ def test_an_app_that_it_does_not_run_is_refused(host, call):
         getattr(host, name)(APP, *words)
 
 
-@pytest.mark.parametrize("call", ["fetch", "switch", "discard"])
+@pytest.mark.parametrize("call", [["fetch"], ["switch"], ["discard"], ["hook", "site_x.migrate"]])
 @pytest.mark.parametrize("name", ["../../etc", "main", f"{ONE}/..", ONE.upper(), f"{ONE}\n"])
 def test_a_release_has_the_name_of_one(host, call, name):
+    function, *words = call
     host.has(ONE, current=ONE)
     with host.refuses("no name of a release"):
-        getattr(host, call)(APP, name)
+        getattr(host, function)(APP, name, *words)
 
 
-@pytest.mark.parametrize("call", ["fetch", "discard"])
+@pytest.mark.parametrize("call", [["fetch"], ["discard"], ["hook", "site_x.migrate"]])
 @pytest.mark.parametrize("name", [None, ""])
 def test_no_name_is_no_release(host, call, name):
+    function, *words = call
     with host.refuses("no name of a release"):
-        getattr(host, call)(APP, name)
+        getattr(host, function)(APP, name, *words)
 
 
 # -- fetching ----------------------------------------------------------------------
@@ -479,12 +525,6 @@ def test_less_than_the_manifest_says_is_refused(host, builder):
         host.fetch(APP, ONE)
 
 
-def link(name, target, kind=tarfile.SYMTYPE):
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = kind, target
-    return entry
-
-
 def device(name):
     entry = tarfile.TarInfo(name)
     entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 3
@@ -625,7 +665,177 @@ def test_while_one_changes_releases_others_wait(host, module, monkeypatch):
     assert not held()
 
 
+# -- what releases share -------------------------------------------------------------
+
+
+def test_what_releases_share_stands_beside_them(host, builder):
+    host.settings(shared=["files"])
+    for release in (ONE, TWO):
+        builder.offer(release)
+        assert host.fetch(APP, release)
+    there = [host.folder / "releases" / release for release in (ONE, TWO)]
+    (there[0] / "files/photo").write_text("of a reader")
+    assert (host.folder / "shared/files/photo").read_text() == "of a reader"
+    assert (there[1] / "files/photo").read_text() == "of a reader"
+    assert {str((path / "files").readlink()) for path in there} == {"../../shared/files"}
+    # It outlives the release by which it came.
+    assert host.discard(APP, ONE)
+    assert (there[1] / "files/photo").read_text() == "of a reader"
+
+
+def test_what_is_shared_may_lie_deeper(host, builder):
+    host.settings(shared=["var/images/large", "css/made"])
+    builder.offer(ONE)
+    assert host.fetch(APP, ONE)
+    there = host.folder / "releases" / ONE
+    for name in ("var/images/large", "css/made"):
+        assert (there / name).is_symlink()
+        assert (there / name).resolve() == (host.folder / "shared" / name).resolve()
+        assert (there / name).is_dir()
+    # What else is in that folder stays.
+    assert (there / "css/site.css").read_bytes() == FILES["css/site.css"]
+    assert not (there / "var").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        packed(FILES | {"files/own": b"of the release"}),
+        packed(FILES | {"files": b"a file"}),
+        packed(FILES, link("files", "css")),
+        packed(FILES, link("files", "nowhere")),
+    ],
+    ids=["folder", "file", "link", "broken link"],
+)
+def test_what_the_release_itself_has_there_is_not_seen(host, builder, content):
+    host.settings(shared=["files"])
+    (host.folder / "shared/files").mkdir(parents=True)
+    (host.folder / "shared/files/photo").write_text("of a reader")
+    builder.offer(ONE, content)
+    assert host.fetch(APP, ONE)
+    there = host.folder / "releases" / ONE
+    assert [path.name for path in (there / "files").iterdir()] == ["photo"]
+    # Where a link of its own led, nothing has changed.
+    assert (there / "css/site.css").read_bytes() == FILES["css/site.css"]
+
+
+@pytest.mark.parametrize(
+    ("names", "entry"),
+    [
+        # What is shared would be taken for what the release has.
+        (["files", "files/large"], None),
+        (["way/large"], ("way", "css")),
+        (["css/way/large"], ("css/way", "../css")),
+        (["way/large"], ("way", "nowhere")),
+    ],
+)
+def test_what_is_shared_is_not_below_a_link(host, builder, names, entry):
+    host.settings(shared=names)
+    photo = host.folder / "shared/files/large/photo"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("of a reader")
+    builder.offer(ONE, packed(FILES, *([link(*entry)] if entry else [])))
+    with host.refuses(f"is a link: {names[-1]} is below"):
+        host.fetch(APP, ONE)
+    assert photo.read_text() == "of a reader"
+    assert host.state(APP)["there"] == [] and not list(host.folder.glob(".new-*"))
+
+
+def test_a_file_where_a_shared_folder_would_be_is_refused(host, builder):
+    host.settings(shared=["index.html/files"])
+    builder.offer(ONE)
+    with host.refuses("cannot be unpacked"):
+        host.fetch(APP, ONE)
+    assert host.state(APP)["there"] == []
+
+
+def test_the_web_server_may_enter_what_is_shared(host, builder):
+    host.settings(shared=["var/images"])
+    builder.offer(ONE)
+    before = os.umask(0o077)
+    try:
+        host.folder.mkdir(parents=True)
+        assert host.fetch(APP, ONE)
+    finally:
+        os.umask(before)
+    for path in ("shared", "shared/var", "shared/var/images", f"releases/{ONE}/var"):
+        assert (host.folder / path).stat().st_mode & 0o777 == 0o755, path
+
+
+def test_whose_a_shared_folder_is_stays_as_it_is(host, builder):
+    host.settings(shared=["files"])
+    path = host.folder / "shared/files"
+    path.mkdir(parents=True)
+    path.chmod(0o770)
+    builder.offer(ONE)
+    assert host.fetch(APP, ONE)
+    assert path.stat().st_mode & 0o777 == 0o770
+
+
+def test_prune_leaves_what_is_shared(host, builder):
+    host.settings(shared=["files"], keep=1)
+    for age, release in enumerate((ONE, TWO, THREE)):
+        builder.offer(release)
+        assert host.fetch(APP, release)
+        os.utime(host.folder / "releases" / release, (1000 + age, 1000 + age))
+    (host.folder / "shared/files/photo").write_text("of a reader")
+    assert host.prune(APP) == [ONE, TWO]
+    assert (host.folder / "releases" / THREE / "files/photo").read_text() == "of a reader"
+
+
 # -- switching ---------------------------------------------------------------------
+
+
+def test_units_that_keep_code_in_memory_are_told(host):
+    host.settings(renew=["mediawiki-*.service", "x.timer"])
+    host.has(ONE, TWO)
+    told = ["--no-block", "try-reload-or-restart", "mediawiki-*.service", "x.timer"]
+    for release in (ONE, TWO, None):
+        host.switch(APP, release)
+        # They read what is served then.
+        assert host.module.renewed == [told] and host.state(APP)["current"] == release
+        host.module.renewed.clear()
+
+
+def test_where_nothing_changes_no_unit_is_told(host):
+    host.settings(renew=["x.service"])
+    host.has(ONE, current=ONE)
+    host.switch(APP, ONE)
+    with host.refuses("is not on this host"):
+        host.switch(APP, TWO)
+    assert host.module.renewed == []
+
+
+def test_an_app_without_units_tells_nobody(host):
+    host.has(ONE, TWO)
+    host.switch(APP, ONE)
+    host.settings(renew=[])
+    host.switch(APP, TWO)
+    assert host.module.renewed == []
+
+
+def test_a_host_goes_on_before_its_configuration_knows_newer_settings(host, builder):
+    host.settings(renew=["x.service"], shared=["files"])
+    for key in host.module.DEFAULTS:
+        del host.known["apps"][APP][key]
+    host.configure()
+    builder.offer(ONE)
+    assert host.fetch(APP, ONE) is True and host.switch(APP, ONE) is None
+    assert host.module.renewed == [] and not (host.folder / "shared").exists()
+
+
+def test_systemctl_is_told_for_real(load, tmp_path, monkeypatch):
+    """A unit that cannot be renewed is no reason not to serve a release."""
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/told\nexit 5\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    app = {"keep": 2, "check": {}, "renew": ["x-*.service"]}
+    known = {"folder": str(tmp_path / "release"), "apps": {APP: app}}
+    here = Host(load("_modules/site_release.py"), tmp_path, known)
+    here.has(ONE)
+    assert here.switch(APP, ONE) is None
+    assert (tmp_path / "told").read_text() == "--no-block try-reload-or-restart x-*.service\n"
+    assert here.state(APP)["current"] == ONE
 
 
 def test_switch_returns_the_one_before(host):
@@ -674,6 +884,55 @@ def test_back_to_none_at_all(host):
     assert host.switch(APP, None) == ONE
     assert host.state(APP) == {"current": None, "previous": ONE, "there": [ONE]}
     assert host.switch(APP, None) is None
+
+
+# -- hooks -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ["site_x.migrate", "site_x.tidy"])
+def test_a_hook_gets_the_folder_of_the_release(host, function):
+    """The master names it: the host's own configuration knows nothing of hooks."""
+    host.has(ONE, TWO, current=ONE)
+    called = []
+
+    def known(name):
+        return lambda folder: called.append((name, folder)) or {"docs": 1}
+
+    host.module.__salt__ = {name: known(name) for name in ("site_x.migrate", "site_x.tidy")}
+    assert host.hook(APP, TWO, function) == {"docs": 1}
+    assert called == [(function, str(host.folder / "releases" / TWO))]
+    # It is not served by that.
+    assert host.state(APP)["current"] == ONE
+
+
+@pytest.mark.parametrize(
+    ("function", "release", "said"),
+    [
+        ("site_x.migrate", TWO, f"www {TWO} is not on this host"),
+        ("site_y.migrate", ONE, r"this host has no function site_y\.migrate"),
+        ("before", ONE, "this host has no function before"),
+    ],
+)
+def test_a_hook_that_cannot_be_called_is_refused(host, function, release, said):
+    host.has(ONE)
+    called = []
+    host.module.__salt__ = {"site_x.migrate": called.append}
+    with host.refuses(said):
+        host.hook(APP, release, function)
+    assert called == []
+
+
+def test_a_hook_that_fails_says_why_itself(host):
+    def migrate(folder):
+        raise host.module.CommandExecutionError("the database is away")
+
+    host.has(ONE)
+    host.module.__salt__ = {"site_x.migrate": migrate}
+    with host.refuses("^the database is away$"):
+        host.hook(APP, ONE, "site_x.migrate")
+
+
+# -- what goes --------------------------------------------------------------------
 
 
 def test_prune_keeps_the_newest_and_what_is_needed_to_go_back(host):
@@ -746,6 +1005,104 @@ def test_a_host_without_apps_has_nothing_to_catch_up(host, pillar):
     assert host.catch_up() == {}
 
 
+# -- the master's own tree ---------------------------------------------------------
+
+CLONES = ("clone-0123456789abcdef", "clone-fedcba9876543210")
+
+
+class Pillar:
+    """The master, asked for a pillar: `answers` is what it renders."""
+
+    def __init__(self):
+        self.answers, self.asked = {"site": {"level": "sandbox"}}, []
+
+    def __call__(self, opts, grains, host_id):
+        self.asked.append(host_id)
+        return SimpleNamespace(compile_pillar=lambda: self.answers)
+
+
+@pytest.fixture
+def master(host, module, monkeypatch, tmp_path):
+    """The host of the master: what it serves leads to what is `current`."""
+    host.configure(apps={APP: {"keep": 2, "check": {}, "tree": True}})
+    host.folder.mkdir(parents=True)
+    (tmp_path / "served").symlink_to(host.folder / "current")
+    monkeypatch.setattr(module, "SERVED", str(tmp_path / "served"))
+    monkeypatch.setattr(module, "LISTS", str(tmp_path / "lists"))
+    monkeypatch.setattr(module, "__opts__", {"id": "salt.sandbox.wpd.internal"})
+    host.pillar = Pillar()
+    monkeypatch.setattr(module.salt.pillar, "get_pillar", host.pillar)
+    return host
+
+
+def test_a_master_that_renders_from_its_tree_is_well(master):
+    master.has(CLONES[0], ONE, current=CLONES[0])
+    assert master.switch(APP, ONE, CLONES[0]) == CLONES[0]
+    assert master.check(APP, ONE) is True
+    assert master.pillar.asked == ["salt.sandbox.wpd.internal"]
+
+
+@pytest.mark.parametrize(
+    ("pillar", "said"),
+    [
+        ({}, "from it: it is empty"),
+        ({"_errors": []}, "from it: it is empty"),
+        ({"site": {}, "_errors": ["SLS 'common' failed:\nword: secret"]}, "SLS 'common' failed:$"),
+    ],
+)
+def test_a_master_that_renders_nothing_from_it_is_unwell(master, pillar, said):
+    master.has(ONE, current=ONE)
+    master.pillar.answers = pillar
+    with master.refuses(said):
+        master.check(APP, ONE)
+
+
+def test_a_master_that_serves_another_tree_is_unwell(master, tmp_path):
+    master.has(ONE, TWO, current=TWO)
+    with master.refuses(f"the master serves {TWO}, and not {ONE}"):
+        master.check(APP, ONE)
+    (tmp_path / "served").unlink()
+    (tmp_path / "served").mkdir()
+    with master.refuses("the master serves served, and not"):
+        master.check(APP, TWO)
+    assert master.pillar.asked == []
+
+
+def test_the_master_forgets_its_lists_of_files(master, tmp_path):
+    master.has(ONE, TWO, current=ONE)
+    (tmp_path / "lists/roots").mkdir(parents=True)
+    for name in ("base.p", ".base.w"):
+        (tmp_path / "lists/roots" / name).touch()
+    master.switch(APP, TWO)
+    assert [path.name for path in (tmp_path / "lists/roots").iterdir()] == [".base.w"]
+
+
+def test_what_a_clone_has_brought_meanwhile_stays(master):
+    master.has(*CLONES, ONE, TWO, current=CLONES[1])
+    for over in (None, CLONES[0], TWO):
+        with master.refuses(f"a clone has brought {CLONES[1]} meanwhile, which stays"):
+            master.switch(APP, ONE, over)
+    assert master.switch(APP, CLONES[1], CLONES[0]) == CLONES[1]
+    assert master.switch(APP, ONE, CLONES[1]) == CLONES[1]
+    # What a push has brought gives way, whatever was expected there.
+    assert master.switch(APP, TWO, CLONES[0]) == ONE
+    assert master.switch(APP, CLONES[0], TWO) == TWO
+
+
+def test_the_tree_of_a_clone_is_not_fetched(master, builder):
+    master.has(CLONES[0])
+    assert master.fetch(APP, CLONES[0]) is False
+    with master.refuses(f"the tree {CLONES[1]} is no longer here. Remedy: ./fleet up"):
+        master.fetch(APP, CLONES[1])
+    assert builder.web.asked == []
+
+
+def test_trees_of_clones_go_as_others_do(master):
+    master.has(*CLONES, ONE, TWO, current=TWO, previous=ONE)
+    assert master.prune(APP) == sorted(CLONES)
+    assert master.state(APP)["there"] == sorted([ONE, TWO])
+
+
 # -- is it well? -------------------------------------------------------------------
 
 
@@ -801,6 +1158,55 @@ def test_a_host_that_becomes_well_in_time_is_well(host, builder, module, monkeyp
     monkeypatch.setattr(module.time, "sleep", sleep)
     assert host.check(APP, ONE) is True
     assert pauses == [module.CHECK_PAUSE]
+
+
+@pytest.fixture
+def behind(host, inner):
+    """A host that the edge asks in clear text."""
+    host.configure(inner_port=inner.server_port, port=1)
+    host.settings(check={"site": APP, "path": "/a?b=c", "behind_edge": True})
+    return host
+
+
+@pytest.mark.parametrize(
+    "releases",
+    [[ONE], [f"{TWO} {ONE}"], [f"{ONE} {TWO}"], [TWO, ONE]],
+    ids=["one", "the last", "the first", "two headers"],
+)
+def test_a_host_behind_the_edge_is_asked_as_the_edge_asks(behind, inner, releases):
+    inner.releases = releases
+    assert behind.check(APP, ONE) is True
+    [(path, headers)] = inner.asked
+    assert path == "/a?b=c"
+    assert headers["Host"] == f"{APP}.{DOMAIN}" and headers["X-Forwarded-Proto"] == "https"
+
+
+@pytest.mark.parametrize(
+    ("releases", "status", "said"),
+    [
+        ([f"{TWO} {THREE}"], 200, f"200 from {TWO} {THREE}$"),
+        ([TWO, THREE], 200, f"200 from {TWO} {THREE}$"),
+        ([f"x{ONE}"], 200, f"200 from x{ONE}$"),
+        ([""], 200, "200 from no release$"),
+        ([], 200, "200 from no release$"),
+        ([ONE], 503, f"503 from {ONE}$"),
+        # As where the host does not believe that it was https.
+        ([ONE], 301, f"301 from {ONE}$"),
+    ],
+)
+def test_a_host_behind_the_edge_that_does_not_answer_is_unwell(
+    behind, inner, releases, status, said
+):
+    inner.releases, inner.status = releases, status
+    with behind.refuses(rf"www/a\?b=c does not answer with 200 from {ONE}: {said}"):
+        behind.check(APP, ONE, seconds=-1)
+
+
+def test_a_host_that_is_at_the_edge_itself_is_asked_over_tls(behind, inner):
+    behind.settings(check={"site": APP, "path": "/", "behind_edge": False})
+    with behind.refuses("Connection refused"):
+        behind.check(APP, ONE, seconds=-1)
+    assert inner.asked == []
 
 
 def line(second, status, name=f"{APP}.{DOMAIN}"):

@@ -5,6 +5,7 @@ import json
 import pytest
 from salt.exceptions import CommandExecutionError
 
+SERVED = "/srv/release/wordpress/current"
 CURRENT = {"tables": ["wp_options"], "version": 60421, "code": 60421}
 GIVEN = {
     "name": "Blog",
@@ -19,11 +20,12 @@ class Tool:
 
     def __init__(self, stdout="", retcode=0, stderr=""):
         self.answer = {"stdout": stdout, "retcode": retcode, "stderr": stderr}
-        self.asked = []
+        self.asked, self.codes = [], []
 
     def __call__(self, command, **options):
         assert options["python_shell"] is False
         self.asked.append(command)
+        self.codes.append(options["env"]["SITE_WORDPRESS_CODE"])
         return self.answer
 
 
@@ -39,6 +41,8 @@ def test_the_tool_is_asked_what_the_database_holds(module):
     tool = Tool("a warning\n" + json.dumps(CURRENT))
     assert module(tool).holds(5) == CURRENT
     assert tool.asked == [["/usr/local/lib/saltworks/wordpress-database", "ask", '{"wait": 5}']]
+    # The code that is served says which version it wants.
+    assert tool.codes == [SERVED]
 
 
 def test_no_password_is_in_the_command(module):
@@ -46,6 +50,7 @@ def test_no_password_is_in_the_command(module):
     done = module(tool).bring("Blog", "BlogAdmin", "/secret/admin", "a@b.test", 300)
     assert done == "install"
     assert json.loads(tool.asked[0][2])["account_password_file"] == "/secret/admin"
+    assert tool.codes == [SERVED]
 
 
 def test_the_tool_s_own_words_are_told(module):
@@ -88,8 +93,79 @@ def test_present_takes_the_tool_and_the_code(module, monkeypatch):
     assert not made.present()
     there.add(made.TOOL)
     assert not made.present()
-    there.add("/usr/share/wordpress/wp-includes/version.php")
+    there.add(f"{SERVED}/wp-includes/version.php")
     assert made.present()
+
+
+# -- another release ---------------------------------------------------------------
+
+
+class Migration(Tool):
+    """Answers what the database holds, and then what was done."""
+
+    def __init__(self, holds, done="upgrade"):
+        super().__init__()
+        self.answers = {"ask": holds, "bring": {"done": done}}
+
+    def __call__(self, command, **options):
+        self.answer["stdout"] = json.dumps(self.answers[command[1]])
+        return super().__call__(command, **options)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A release of WordPress that is not served."""
+    (tmp_path / "wp-includes").mkdir()
+    (tmp_path / "wp-includes/version.php").write_text("<?php\n$wp_db_version = 60421;\n")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("done", ["upgrade", None], ids=["by this host", "by a faster one"])
+def test_another_wordpress_upgrades_the_database_with_its_own_code(module, tree, done):
+    tool = Migration(CURRENT | {"version": 60000}, done)
+    made = module(tool)
+    assert made.migrate(tree) == done
+    assert [command[1:] for command in tool.asked] == [
+        ["ask", '{"wait": 0}'],
+        ["bring", json.dumps({"lock_wait": made.LOCK_WAIT})],
+    ]
+    assert tool.codes == [tree, tree]
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        CURRENT,
+        CURRENT | {"version": 70000},
+        CURRENT | {"tables": [], "version": None},
+        CURRENT | {"tables": ["saltworks_installation_begun", "wp_options"]},
+    ],
+    ids=["current", "newer", "empty", "half made"],
+)
+def test_a_database_that_needs_no_upgrade_is_left_as_it_is(module, tree, holds):
+    """What is empty, hosts install: they know the first account."""
+    tool = Migration(holds)
+    assert module(tool).migrate(tree) is None
+    assert [command[1] for command in tool.asked] == ["ask"]
+
+
+def test_a_migration_leaves_somebody_else_s_tables_alone(module, tree):
+    tool = Migration({"tables": ["page"], "version": None, "code": 2})
+    with pytest.raises(CommandExecutionError, match="not WordPress's"):
+        module(tool).migrate(tree)
+    assert [command[1] for command in tool.asked] == ["ask"]
+
+
+def test_a_folder_without_wordpress_is_no_release_of_it(module, tmp_path):
+    tool = Migration(CURRENT | {"version": 1})
+    with pytest.raises(CommandExecutionError, match=f"{tmp_path} holds no WordPress"):
+        module(tool).migrate(str(tmp_path))
+    assert tool.asked == []
+
+
+def test_a_migration_that_fails_is_told_in_the_tool_s_own_words(module, tree):
+    with pytest.raises(CommandExecutionError, match="WordPress stopped: no memory"):
+        module(Tool(retcode=1, stderr="WordPress stopped: no memory")).migrate(tree)
 
 
 # -- the state -------------------------------------------------------------------

@@ -7,7 +7,7 @@
 
 defined( 'ABSPATH' ) || exit;
 
-foreach ( [ 'options', 'quiet', 'doors', 'mail', 'sso', 'cache', 'purge', 'search' ] as $site_part ) {
+foreach ( [ 'release', 'options', 'quiet', 'doors', 'mail', 'sso', 'cache', 'purge', 'search' ] as $site_part ) {
 	require __DIR__ . "/site/$site_part.php";
 }
 unset( $site_part );

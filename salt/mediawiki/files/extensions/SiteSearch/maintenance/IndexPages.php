@@ -7,7 +7,7 @@ use Maintenance;
 use SiteSearch\Refused;
 use SiteSearch\Unavailable;
 
-require_once '/usr/share/mediawiki/maintenance/Maintenance.php';
+require_once MW_INSTALL_PATH . '/maintenance/Maintenance.php';
 
 /** Writes all pages, or those that changed since a time, into an index. */
 class IndexPages extends Maintenance {

@@ -6,7 +6,7 @@ namespace SiteSearch\Wiki;
 use Maintenance;
 use SiteSearch\Unavailable;
 
-require_once '/usr/share/mediawiki/maintenance/Maintenance.php';
+require_once MW_INSTALL_PATH . '/maintenance/Maintenance.php';
 
 /**
  * Works off the queue of pages to tell the search server about. A runner of its own:

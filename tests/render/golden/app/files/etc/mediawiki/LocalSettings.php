@@ -29,4 +29,21 @@ $siteWiki = ( static function () {
 	return $wiki;
 } )();
 
+# What its authors made, as it is at this moment: the whole request is of one release.
+# A script may be told of one that is not served yet.
+$siteRelease = ( PHP_SAPI === 'cli' ? getenv( 'SITE_WIKI_RELEASE' ) : false ) ?: ( static function () {
+	# Not realpath(): PHP remembers its answers.
+	$current = readlink( '/srv/release/wiki/current' );
+	if ( $current === false ) {
+		http_response_code( 503 );
+		echo "There is no release of the wiki on this host.\n";
+		exit( 1 );
+	}
+	return '/srv/release/wiki/' . $current;
+} )();
+if ( PHP_SAPI !== 'cli' ) {
+	header( 'X-Release: ' . basename( MW_INSTALL_PATH ) . ' ' . basename( $siteRelease ) );
+}
+
 require '/etc/mediawiki/wikis' . "/$siteWiki.php";
+require "$siteRelease/settings.php";

@@ -1,12 +1,27 @@
 <?php
 // Managed by Saltworks: wordpress. Local changes are overwritten.
-// Debian's wp-config.php reads this file, whatever name a request came for.
+// The wp-config.php of each release reads this file.
 
 // What and where
 define( 'WP_HOME', 'https://blog.webplatform.test' );
 define( 'WP_SITEURL', 'https://blog.webplatform.test' );
 define( 'WP_CONTENT_DIR', '/usr/local/share/wordpress-site' );
 define( 'WP_CONTENT_URL', 'https://blog.webplatform.test/wp-content' );
+// Themes and plugins, as they are at this moment: the whole request is of one release.
+// Not realpath(): PHP remembers its answers.
+$site_release = readlink( '/srv/release/blog/current' );
+if ( false === $site_release ) {
+	http_response_code( 503 );
+	echo "There is no release of the blog on this host.\n";
+	exit( 1 );
+}
+define( 'SITE_RELEASE', '/srv/release/blog/' . $site_release );
+unset( $site_release );
+define( 'WP_PLUGIN_DIR', SITE_RELEASE . '/plugins' );
+define( 'WP_PLUGIN_URL', 'https://blog.webplatform.test/wp-content/releases/' . basename( SITE_RELEASE ) . '/plugins' );
+if ( PHP_SAPI !== 'cli' ) {
+	header( 'X-Release: ' . basename( ABSPATH ) . ' ' . basename( SITE_RELEASE ) );
+}
 define( 'FORCE_SSL_ADMIN', true );
 define( 'WP_ALLOW_MULTISITE', false );
 

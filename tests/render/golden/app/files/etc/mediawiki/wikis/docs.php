@@ -14,14 +14,17 @@ $wgArticlePath = '/wiki/$1';
 $wgUsePathInfo = true;
 $wgLanguageCode = 'en';
 $wgLocaltimezone = 'UTC';
-$wgLogos = [ '1x' => '/site/logo.svg', 'icon' => '/site/logo.svg' ];
-$wgFavicon = '/site/favicon.svg';
 $wgSecretKey = '<secret mediawiki-secret-key>';
 $wgUpgradeKey = '<secret mediawiki-upgrade-key>';
 $wgAuthenticationTokenVersion = '1';
 # What was computed with other settings is old; MediaWiki looks at LocalSettings.php
 # alone, which stays as it is.
-$wgCacheEpoch = max( $wgCacheEpoch, gmdate( 'YmdHis', filemtime( __FILE__ ) ) );
+$wgCacheEpoch = max(
+	$wgCacheEpoch,
+	gmdate( 'YmdHis', filemtime( __FILE__ ) ),
+	# What an extension made of a page is as old as its release.
+	gmdate( 'YmdHis', lstat( '/srv/release/wiki/current' )['mtime'] ?? 0 )
+);
 
 # Database: the broker on this host knows which node may take writes. TLS is
 # required, and the server's certificate is verified for this very address.

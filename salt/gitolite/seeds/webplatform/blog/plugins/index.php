@@ -1,0 +1,2 @@
+<?php
+// Plugins of this site stand beside this file, one folder each.

@@ -49,7 +49,7 @@ KINDS = ("push", "order", "rollback", "first")
 ANSWER_SECONDS = 8
 BUILD_TIMES = 3
 PAUSE_SECONDS = 0.5
-DEFAULTS = {"version": None, "hooks": {}, "cached": []}
+DEFAULTS = {"version": None, "hooks": {}, "cached": [], "tree": False}
 AWAY = "away; it gets it when its minion starts, or by its next highstate"
 # What site_release says of itself where it has no configuration yet.
 NOT_SET_UP = "this host runs no app"
@@ -466,7 +466,7 @@ def _carry_out(wanted, settings, folder):
     before = live(folder).get(app)
     run = _Run(folder, number)
     # What a clone brings meanwhile is not replaced.
-    run.over = [before] if settings.get("tree") else []
+    run.over = [before] if settings["tree"] else []
     _update(folder, number, previous=before)
     try:
         # The first of all reaches hosts by their highstate: they are not set up yet.
@@ -493,10 +493,10 @@ def _carry_out(wanted, settings, folder):
             log.exception("not all hosts of %s could be taken back", app)
             fate["why"] += ". Not all hosts could be taken back: ./fleet apply"
     else:
-        fate = {"state": "live", "why": NEXT if settings.get("tree") else None}
+        fate = {"state": "live", "why": NEXT if settings["tree"] else None}
         with _table(folder) as base:
             base.execute("REPLACE INTO live VALUES (?, ?, ?)", (app, release, time.time()))
-        if not settings.get("tree"):
+        if not settings["tree"]:
             _late(run, app, release, hosts)
     if run.kept:
         # No reason to stay at a release, nor to leave one: the caches come to it by time.
@@ -702,9 +702,7 @@ def missing(config=CONFIG, folder=FOLDER):
 
         salt-run salt.cmd site_deploy.missing
     """
-    apps = {
-        name: app for name, app in _config(config).items() if app["roles"] and not app.get("tree")
-    }
+    apps = {name: app for name, app in _config(config).items() if app["roles"] and not app["tree"]}
     if not apps:
         return []
     builder = _builder()

@@ -48,7 +48,7 @@ LOG_BYTES = 8 * 1024 * 1024
 LINE = re.compile(r'\S+ \[([^\]]+)\] (\S+) "\S+ ([^" ]*)[^"]*" (\d{3}) ')
 KNOWN_SECONDS = 60
 # A host has these functions before its configuration is rendered anew.
-DEFAULTS = {"shared": [], "renew": []}
+DEFAULTS = {"shared": [], "renew": [], "tree": False}
 
 
 def _config(config):
@@ -336,7 +336,7 @@ def switch(app, release, over=None, config=CONFIG):
                 ["systemctl", "--no-block", "try-reload-or-restart", *settings["renew"]],
                 check=False,
             )
-        if settings.get("tree"):
+        if settings["tree"]:
             # The master would show the files of before for some seconds.
             for path in Path(LISTS).glob("*/*.p"):
                 path.unlink(missing_ok=True)
@@ -524,7 +524,7 @@ def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
     """
     known = _config(config)
     folder, settings = _app(known, app)
-    if settings.get("tree"):
+    if settings["tree"]:
         return _serves_tree(folder, release)
     asks = settings["check"]
     until = time.monotonic() + seconds

@@ -1,13 +1,11 @@
 """Another version of MediaWiki while people read, and the way back (runbook wiki-upgrade)."""
 
 import json
-import subprocess
 
 import pytest
 
-from tests.support.hosts import LEVEL
+from tests.support.hosts import fleet_command
 from tests.support.pushes import Readers
-from tools.inventory import TREE
 
 REPOSITORY = "/var/lib/git/repositories/upstream/mediawiki.git"
 ASK = "/w/api.php?action=query&meta=siteinfo&format=json"
@@ -29,14 +27,8 @@ rm -f "$GIT_INDEX_FILE"
 """
 
 
-def fleet_command(*words):
-    done = subprocess.run(
-        [str(TREE / "fleet"), "--level", LEVEL, *words],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+def carried_out(*words):
+    done = fleet_command(*words, seconds=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -84,10 +76,10 @@ def test_another_version_of_mediawiki_and_back(fleet, site, newer):
     before = versions(fleet, site)
     assert not any(newer in said for said in before.values())
     with Readers(site, "docs", [PAGE]) as readers:
-        fleet_command("deploy", "mediawiki")
+        carried_out("deploy", "mediawiki")
         assert set(versions(fleet, site).values()) == {f"MediaWiki {newer}"}
         assert recorded(database) == [newer, newer]
-        fleet_command("rollback", "mediawiki")
+        carried_out("rollback", "mediawiki")
     assert versions(fleet, site) == before
     # The tables stay; the release of before lives with them.
     assert recorded(database) == [newer, newer]

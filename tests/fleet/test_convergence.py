@@ -1,22 +1,12 @@
 """The command itself, on a fleet that runs."""
 
 import json
-import subprocess
 
-from tests.support.hosts import LEVEL
-from tools.inventory import TREE
-
-FLEET = [str(TREE / "fleet"), "--level", LEVEL]
-
-
-def fleet_command(*words, stdin=None):
-    return subprocess.run(
-        [*FLEET, *words], input=stdin, capture_output=True, text=True, check=False
-    )
+from tests.support.hosts import LEVEL, fleet_command
 
 
 def test_a_second_up_changes_nothing():
-    done = fleet_command("up")
+    done = fleet_command("up", seconds=900)
     assert done.returncode == 0, done.stderr[-2000:]
     status = json.loads(fleet_command("status", "--json").stdout)
     assert {

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tests.support.pushes import APP, Readers, fleet_command, served
+from tests.support.hosts import fleet_command
+from tests.support.pushes import APP, Readers, served
 from tests.support.services import stopped
 from tests.support.waiting import wait_for
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.support.hosts import LEVEL
-from tests.support.pushes import APPS, TreePusher, fleet_command
+from tests.support.hosts import LEVEL, fleet_command
+from tests.support.pushes import APPS, TreePusher
 
 pytestmark = pytest.mark.skipif(
     LEVEL not in APPS["saltworks"]["branches"], reason="no branch is for this level"

@@ -17,6 +17,18 @@ from tools import inventory
 LEVEL = os.environ.get("FLEET_LEVEL", "sandbox")
 
 
+def fleet_command(*words, stdin=None, seconds=120):
+    """Run `./fleet` for the level under test; return its CompletedProcess."""
+    return subprocess.run(
+        [str(inventory.TREE / "fleet"), "--level", LEVEL, *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
 class Fleet:
     """
     The hosts of a level that an SSH configuration names.

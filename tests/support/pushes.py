@@ -13,7 +13,7 @@ from concurrent import futures
 
 import yaml
 
-from tests.support.hosts import LEVEL
+from tests.support.hosts import LEVEL, fleet_command
 from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
@@ -197,17 +197,6 @@ class TreePusher(Pusher):
                 f"runuser -u git -- git -C {repository} update-ref -d refs/heads/{self.branch}",
             )
         assert self.served() == self.before
-
-
-def fleet_command(*words):
-    """Run `./fleet` for the level under test; return its CompletedProcess."""
-    return subprocess.run(
-        [str(TREE / "fleet"), "--level", LEVEL, *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def served(site, app, path="/"):

@@ -3,7 +3,9 @@ Custom Python is loaded from its path, as Salt's loader does: it is no package,
 and its dunders (``__salt__``, ``__opts__`` …) are put in by hand.
 """
 
+import contextlib
 import importlib.util
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,19 @@ def load_module(relative, **dunders):
     for name in ("salt", "opts", "pillar", "grains", "context"):
         setattr(module, f"__{name}__", dunders.get(name, {}))
     return module
+
+
+@contextlib.contextmanager
+def serving(server):
+    """A server of Python's socketserver answers meanwhile, in a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture

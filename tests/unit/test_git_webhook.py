@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from tests.unit.conftest import ROOT, load_module
+from tests.unit.conftest import ROOT, load_module, serving
 
 NAME, SECRET = "webplatform/www", "what this repository signs with"
 OTHER = "webplatform/other"
@@ -378,14 +378,10 @@ def server(authority, tmp_path, read, config):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "crt", authority / "key")
     made.socket = context.wrap_socket(made.socket, server_side=True)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
     read.update(url=f"https://localhost:{made.server_port}", ca=str(authority / "crt"))
     config.write_text(json.dumps(read), encoding="utf-8")
-    yield answers
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with serving(made):
+        yield answers
 
 
 def test_a_push_is_taken_by_the_receiver(hook, sender, server, repository, config, spool, capsys):

@@ -22,6 +22,7 @@ SETTINGS = {
     "seconds": 60,
     "hooks": {},
     "cached": [],
+    "tree": False,
     "watch": 0,
     "frozen": "",
     "windows": [],

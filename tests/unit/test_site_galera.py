@@ -2,10 +2,11 @@
 
 import json
 import os
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+
+from tests.unit.conftest import serving
 
 UUID = "11075e03-e559-11f1-8249-cb003195d512"
 OTHER = "22075e03-e559-11f1-8249-cb003195d512"
@@ -158,12 +159,8 @@ def agent():
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.body = b""
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.mark.parametrize(

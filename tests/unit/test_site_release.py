@@ -12,7 +12,6 @@ import os
 import ssl
 import subprocess
 import tarfile
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.unit.conftest import load_module
+from tests.unit.conftest import load_module, serving
 
 APP, DOMAIN = "www", "webplatform.test"
 BUILDER = "source1.sandbox.wpd.internal"
@@ -123,12 +122,8 @@ def web(authority):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(f"{APP}.{DOMAIN}"))
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture
@@ -152,12 +147,8 @@ def inner():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.releases, server.status = [], [], 200
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -815,7 +806,7 @@ def test_an_app_without_units_tells_nobody(host):
 
 
 def test_a_host_goes_on_before_its_configuration_knows_newer_settings(host, builder):
-    host.settings(renew=["x.service"], shared=["files"])
+    host.settings(renew=["x.service"], shared=["files"], tree=False)
     for key in host.module.DEFAULTS:
         del host.known["apps"][APP][key]
     host.configure()

@@ -158,14 +158,26 @@ def _until(what, condition, seconds):
         time.sleep(POLL_SECONDS)
 
 
-def _unsynced(hosts):
-    """A condition for :py:func:`_until`: all of these hosts are synced."""
+def _unsynced(host):
+    """A condition for :py:func:`_until`: this host is synced."""
+    return "" if _ask([host], "site_galera.ready")[host] else host
+
+
+def _join(hosts, wait):
+    """
+    Start these nodes of a running cluster, and wait until they are synced. A
+    transfer may fail, and then the node leaves for good: it is started again.
+    """
 
     def condition():
         ready = _ask(hosts, "site_galera.ready")
-        return ", ".join(host for host in hosts if not ready[host])
+        late = [host for host in hosts if not ready[host]]
+        if late:
+            _tell(late, "site_galera.start")
+        return ", ".join(late)
 
-    return condition
+    _tell(hosts, "site_galera.start")
+    _until("the cluster is whole", condition, wait)
 
 
 def recover(hosts, wait=300, grace=60):
@@ -206,8 +218,7 @@ def recover(hosts, wait=300, grace=60):
     if action == "nothing":
         return steps
     if action == "start":
-        _tell(concerned, "site_galera.start")
-        _until("the cluster is whole", _unsynced(concerned), wait)
+        _join(concerned, wait)
         return [*steps, f"started: {', '.join(concerned)}"]
 
     _tell(concerned, "site_galera.stop")
@@ -215,12 +226,11 @@ def recover(hosts, wait=300, grace=60):
     best = most_advanced(positions)
     steps += [f"{host}: {said['uuid']}:{said['seqno']}" for host, said in positions.items() if said]
     _tell([best], "site_galera.found")
-    _until(f"{best} runs the cluster", _unsynced([best]), wait)
+    _until(f"{best} runs the cluster", lambda: _unsynced(best), wait)
     steps.append(f"started first: {best}")
     others = [host for host in concerned if host != best]
     if others:
-        _tell(others, "site_galera.start")
-        _until("the cluster is whole", _unsynced(others), wait)
+        _join(others, wait)
         steps.append(f"started: {', '.join(others)}")
     return steps
 

@@ -2,6 +2,14 @@
 # What every host with the role db has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
+monit:
+  programs:
+    # A node that has left its cluster for good waits to be started again.
+    galera-left:
+      command: /usr/local/lib/saltworks/galera-left
+      remedy: /usr/bin/systemctl --no-block restart mariadb.service
+      every: 1
+      times: 3
 mariadb:
   galera:
     peers: db

@@ -80,6 +80,16 @@ mariadb-health-program:
     - require:
       - pkg: mariadb-packages
 
+# monit asks it.
+mariadb-left-program:
+  file.managed:
+    - name: /usr/local/lib/saltworks/galera-left
+    - source: salt://mariadb/files/galera-left
+    - user: root
+    - group: root
+    - mode: "0755"
+    - makedirs: True
+
 mariadb-health-unit:
   file.managed:
     - name: /etc/systemd/system/galera-health.service

@@ -88,6 +88,18 @@ def test_the_writer_dies(fleet, sandbox, nodes, table, app, secrets):
     assert_nothing_is_lost(nodes, table, writer)
 
 
+def test_a_node_that_has_left_for_good_is_started_again(nodes, table):
+    """As after a transfer that failed: the daemon runs, and waits to be started again."""
+    node = nodes[-1]
+    database.as_root(node, "SET GLOBAL wsrep_cluster_address = ''")
+    wait_for(
+        lambda: database.status(node, "wsrep_cluster_status") == "Disconnected", 20, "it has left"
+    )
+    database.as_root(nodes[0], f"INSERT INTO {table} VALUES (1)")  # noqa: S608 - its own table
+    database.wait_until_whole(nodes)
+    assert numbers_on(node, table) == {1}
+
+
 @pytest.mark.parametrize("remembered", [True, False], ids=["remembered", "forgotten"])
 def test_all_nodes_die_at_once(fleet, sandbox, nodes, table, app, secrets, remembered):
     """

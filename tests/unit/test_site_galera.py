@@ -534,7 +534,19 @@ def test_recover_starts_only_the_missing(cluster):
     cluster.answers["site_galera.facts"] = {DB1: FACTS, DB2: STOPPED}
     cluster.answers["site_galera.ready"] = [{DB2: False}, {DB2: True}]
     assert cluster.recover([DB1, DB2])[-1] == f"started: {DB2}"
-    assert acts(cluster) == [("start", [DB2])]
+    assert acts(cluster) == [("start", [DB2]), ("start", [DB2])]
+
+
+def test_recover_starts_again_who_leaves_meanwhile(cluster):
+    """db2's transfer of missed writes failed, and a start alone was waited for in vain."""
+    cluster.answers["site_galera.facts"] = {DB1: FACTS, DB2: STOPPED, DB3: STOPPED}
+    cluster.answers["site_galera.ready"] = [
+        {DB2: False, DB3: False},
+        {DB2: False, DB3: True},
+        {DB2: True, DB3: True},
+    ]
+    assert cluster.recover([DB1, DB2, DB3])[-1] == f"started: {DB2}, {DB3}"
+    assert acts(cluster)[-1] == ("start", [DB2])
 
 
 def test_recover_lets_them_find_each_other(cluster):

@@ -1,6 +1,7 @@
 """What a host reaches of the others is what the registry says, no more and no less."""
 
 import json
+from concurrent import futures
 
 import pytest
 
@@ -30,16 +31,32 @@ def addresses(fleet):
     return {member.name: fleet.address(member.name) for member in fleet.members}
 
 
-def test_reach_is_what_the_registry_allows(host, fleet, addresses):
+@pytest.fixture(scope="module")
+def reached(fleet, addresses):
+    """{host: what it reaches of all ports of all others}; several ask at once, for they wait."""
     names = fleet.inventory.names
     every_port = sorted(
         {port for member in fleet.members for port in registry.ports(names, member.roles)}
     )
-    others = [member for member in fleet.members if member.name != host.name]
-    targets = [(addresses[member.name], port) for member in others for port in every_port]
-    done = fleet.shell(host.name, f"python3 -c '{SCAN}'", stdin=json.dumps(targets))
-    found = {tuple(target) for target in json.loads(done.stdout)}
 
+    def scan(name):
+        targets = [
+            (address, port)
+            for other, address in addresses.items()
+            for port in every_port
+            if other != name
+        ]
+        done = fleet.shell(name, f"python3 -c '{SCAN}'", stdin=json.dumps(targets))
+        return {tuple(target) for target in json.loads(done.stdout)}
+
+    with futures.ThreadPoolExecutor(max_workers=4) as pool:
+        return dict(zip(addresses, pool.map(scan, addresses), strict=True))
+
+
+def test_reach_is_what_the_registry_allows(host, fleet, addresses, reached):
+    names = fleet.inventory.names
+    others = [member for member in fleet.members if member.name != host.name]
+    found = reached[host.name]
     may, must = set(), set()
     for member in others:
         for service in registry.services(names, member.roles):

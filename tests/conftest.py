@@ -3,11 +3,12 @@
 import contextlib
 import secrets
 import subprocess
+import time
 
 import pytest
 import yaml
 
-from tests.support import pushes
+from tests.support import evidence, pushes
 from tests.support.accounts import Portal
 from tests.support.blog import LOGIN, Author, Blog
 from tests.support.browser import Chromium, Visitor
@@ -41,6 +42,21 @@ def _fleet(config):
             path = f"/var/lib/saltworks/{LEVEL}/ssh/config"
         config.saltworks_fleet = Fleet(path)
     return config.saltworks_fleet
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    item.began = time.time()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed and hasattr(item.config, "saltworks_fleet"):
+        folder = evidence.keep(item.config.saltworks_fleet, item.nodeid, item.began)
+        if folder:
+            report.sections.append(("what the hosts logged meanwhile", str(folder)))
+    return report
 
 
 @pytest.fixture(scope="session")

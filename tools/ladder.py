@@ -171,6 +171,9 @@ def _run_steps(level, steps, extra, interpreter):
     """Run the steps, one after the other; return a row of the summary for each."""
     results = []
     raised = False
+    if set(steps) & set(ON_HOSTS):
+        # Of the last run: tests/support/evidence.py.
+        shutil.rmtree(machine.CACHE / "failed", ignore_errors=True)
     for step in steps:
         if step in ON_HOSTS and not raised:
             if os.geteuid() == 0:

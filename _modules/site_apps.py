@@ -10,13 +10,13 @@ from salt.exceptions import CommandExecutionError
 
 DEFAULTS = {
     "roles": [],
+    "packages": [],
     "build": [],
     "output": ".",
     "seconds": 300,
     "memory_mb": 1024,
     "told": False,
     "keep": 5,
-    "shared": [],
     "check": {},
     "renew": [],
     "hooks": {},
@@ -34,8 +34,18 @@ STATIC = {
     "seconds": 60,
     "told": True,
 }
-BUILDS = ("repository", "branch", "version", "build", "output", "seconds", "memory_mb", "told")
-RUNS = ("keep", "shared", "check", "renew", "tree")
+BUILDS = (
+    "repository",
+    "branch",
+    "version",
+    "packages",
+    "build",
+    "output",
+    "seconds",
+    "memory_mb",
+    "told",
+)
+RUNS = ("keep", "check", "renew", "tree")
 
 
 def of_level(level, apps, static):
@@ -48,8 +58,8 @@ def of_level(level, apps, static):
     apps, static
         pillar/apps.yaml and pillar/static-sites.yaml, as data.
 
-    Returns ``{app: {"repository", "branch", "version", "roles", "build", "output",
-    "seconds", "memory_mb", "told", "keep", "shared", "check", "renew", "hooks", "cached",
+    Returns ``{app: {"repository", "branch", "version", "roles", "packages", "build",
+    "output", "seconds", "memory_mb", "told", "keep", "check", "renew", "hooks", "cached",
     "watch", "tree", "frozen", "windows"}}``; one of ``branch`` and ``version`` is None.
 
     Raises CommandExecutionError where a name stands in both files, two apps have one

@@ -6,6 +6,9 @@ The commands of a build are other people's. They run as a user of their own, in 
 of their own that bubblewrap makes: a folder, a cache and `/usr` is all that they see, and
 they have no network. What systemd adds where it can is a second fence: in a container its
 properties are ignored without a word, and bubblewrap fails where it cannot do its work.
+
+What lock files of the commit name is fetched before, by another user in another fence:
+that one has a network, which the packet filter limits, and runs nothing of what it brings.
 """
 
 import contextlib
@@ -54,6 +57,8 @@ ETC = (
     "ssl/certs",
     "ssl/openssl.cnf",
 )
+# What finds the package index: the resolver, and what the machine says of the index.
+ETC_OUTSIDE = ("pip.conf", "resolv.conf")
 HIDDEN = (
     "/etc/git-webhook",
     "/etc/salt",
@@ -64,6 +69,25 @@ HIDDEN = (
     "/var/lib/git",
     "/var/log",
 )
+WHEEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+!-]*\.whl")
+LOCK, LOCK_BYTES = "lock.txt", 1048576
+# Wheels alone, and those of the lock alone: nothing is built, resolved or run.
+FETCH = (
+    "pip download --no-input --no-cache-dir --disable-pip-version-check --progress-bar=off "
+    "--retries=2 --timeout=15 --only-binary=:all: --no-deps --require-hashes "
+    "--dest=. --requirement="
+)
+# So that a plain `pip install -r …` takes what was fetched, and asks nobody.
+OFFLINE = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_ONLY_BINARY": ":all:",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_REQUIRE_HASHES": "1",
+}
+REMEDY = "Remedy: docs/runbooks/build-packages.md"
 # Each command in a shell of its own, in the one unit; what they say goes one way, and
 # standard error is left to systemd-run and bubblewrap.
 STEPS = 'for step; do echo "+ $step"; sh -euc "$step" 2>&1 || exit; done'
@@ -86,11 +110,11 @@ def _app(known, app):
             f"'{app}' is not built here; {', '.join(sorted(known['apps'])) or 'nothing'} is"
         )
     # The host has these functions before its configuration is rendered anew.
-    return {"version": None, "told": True} | known["apps"][app]
+    return {"version": None, "told": True, "packages": []} | known["apps"][app]
 
 
 def _folder(known, kind, app):
-    """Where the ``work``, ``cache`` or ``releases`` of an app are."""
+    """Where the ``work``, ``cache``, ``packages`` or ``releases`` of an app are."""
     return Path(known["folder"]) / kind / app
 
 
@@ -108,9 +132,9 @@ def _as(uid, gid):
     return {"user": uid, "group": gid, "extra_groups": []}
 
 
-def _builder(known):
-    """Who runs the commands of builds: uid and gid."""
-    found = pwd.getpwnam(known["user"])
+def _ids(user):
+    """Who a user is: uid and gid."""
+    found = pwd.getpwnam(user)
     return found.pw_uid, found.pw_gid
 
 
@@ -158,22 +182,24 @@ def _commit(known, settings, name):
     return done.stdout.strip() or None
 
 
-def _tags(known, settings, pattern):
-    """The tags of a repository that a pattern names, the newest version first."""
+def _tags(known, settings, *patterns):
+    """``{tag: commit}`` of a repository that patterns name, the newest version first."""
     # 1.43.0-rc.1 is older than 1.43.0.
-    words = ["-c", "versionsort.suffix=-", "for-each-ref"]
-    words += ["--sort=-version:refname", "--format=%(refname:lstrip=2)"]
-    argv, more = _git(known, settings, *words, f"refs/tags/{pattern}")
+    words = ["-c", "versionsort.suffix=-", "for-each-ref", "--sort=-version:refname"]
+    # The commit, where the tag itself is an object.
+    words.append("--format=%(refname:lstrip=2) %(objectname) %(*objectname)")
+    argv, more = _git(known, settings, *words, *[f"refs/tags/{name}" for name in patterns])
     if argv is None:
-        return []
-    return _done("its tags cannot be read", argv, stdout=subprocess.PIPE, **more).decode().split()
+        return {}
+    said = _done("its tags cannot be read", argv, stdout=subprocess.PIPE, **more).decode()
+    return {words[0]: words[-1] for words in map(str.split, said.splitlines())}
 
 
 def _head(known, settings):
     """The newest commit of the level's branch, or that of its version; or None."""
     if settings["version"]:
         tags = _tags(known, settings, settings["version"])
-        return _commit(known, settings, f"refs/tags/{tags[0]}") if tags else None
+        return _commit(known, settings, f"refs/tags/{next(iter(tags))}") if tags else None
     return _commit(known, settings, f"refs/heads/{settings['branch']}")
 
 
@@ -197,50 +223,6 @@ def _asked(known, settings, ref):
 def _inputs(known, settings):
     """The second half of a release's name."""
     return __salt__["site_apps.inputs"](settings, known["data"])
-
-
-def head(app, config=CONFIG):
-    """
-    The commit that this level is to run: the newest of its branch, or its version.
-
-    app
-        Its name.
-
-    Returns 40 digits, or None where the repository or the branch is not there yet.
-
-    Raises CommandExecutionError where the app is not built here; so do all functions
-    of this module.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call site_build.head www
-    """
-    known = _config(config)
-    return _head(known, _app(known, app))
-
-
-def wanted(app, config=CONFIG):
-    """
-    The name of the release that the newest commit of the level's branch has.
-
-    app
-        Its name.
-
-    Returns ``<commit>-<inputs>``, or None where the repository or the branch is not
-    there yet. The release itself need not be there.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call site_build.wanted www
-    """
-    known = _config(config)
-    settings = _app(known, app)
-    commit = _head(known, settings)
-    return commit and f"{commit}-{_inputs(known, settings)}"
 
 
 def inputs(apps, config=CONFIG):
@@ -268,65 +250,111 @@ def inputs(apps, config=CONFIG):
     }
 
 
+def versions(running, config=CONFIG):
+    """
+    Which version of each app runs, and which is the newest that its level could run: of
+    those that a pattern names; for an exact version, of the same series (1.43.9: 1.43.*).
+
+    running
+        ``{app: {"version": as the level wants it, "release": what it runs}}``.
+
+    Returns ``{app: {"runs", "newest", "behind"}}``: two tags, or None where the repository
+    has none, and whether the newest is newer than what runs, or that is no version at all.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_build.versions '{mediawiki: {version: 1.43.*, release: <release>}}'
+    """
+    known, found = _config(config), {}
+    for app, about in running.items():
+        settings, version = _app(known, app), about["version"]
+        if "*" in version:
+            wanted = _tags(known, settings, version)
+        else:
+            series = ".".join(version.split(".")[:2])
+            tags = _tags(known, settings, version, f"{series}.*")
+            # What is to become a version is one for nobody who names versions.
+            wanted = [tag for tag in tags if tag == version or "-" not in tag]
+        newest = next(iter(wanted), None)
+        every = _tags(known, settings, "*")
+        commit = about["release"].partition("-")[0]
+        runs = next((tag for tag in every if every[tag] == commit), None)
+        order = list(every)
+        behind = bool(newest) and (runs is None or order.index(newest) < order.index(runs))
+        found[app] = {"runs": runs, "newest": newest, "behind": behind}
+    return found
+
+
 # -- the commands ----------------------------------------------------------------
 
 
-def _confined(known, app, settings, work, environment):
-    """The command line that runs an app's build commands, and nothing beside them."""
-    memory = settings["memory_mb"] * 2**20
-    tree, cache = work / "tree", _folder(known, "cache", app)
+def _confined(known, unit, box, environment, steps):
+    """
+    The command line that runs commands, and nothing beside them.
+
+    unit
+        Its name for systemd.
+
+    box
+        ``user``, ``seconds``, ``memory_mb``, ``file_bytes``; ``tmp``; ``write``, folders of
+        which the first is where they run; ``read``, files and folders; ``network``.
+    """
+    memory = box["memory_mb"] * 2**20
     properties = [
-        f"User={known['user']}",
+        f"User={box['user']}",
         "UMask=0022",
-        f"RuntimeMaxSec={settings['seconds']}",
+        f"RuntimeMaxSec={box['seconds']}",
         "TimeoutStopSec=5",
         f"MemoryMax={memory}",
         "MemorySwapMax=0",
         f"TasksMax={known['tasks']}",
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=",
-        "PrivateNetwork=yes",
+        f"PrivateNetwork={'no' if box['network'] else 'yes'}",
         "PrivateTmp=yes",
         "ProtectHome=yes",
         "ProtectProc=invisible",
         "ProtectSystem=strict",
-        f"ReadWritePaths={work} {cache}",
+        f"ReadWritePaths={' '.join(map(str, [box['tmp'], *box['write']]))}",
         f"InaccessiblePaths={' '.join('-' + path for path in HIDDEN)}",
     ]
-    unit = ["systemd-run", "--wait", "--collect", "--pipe", "--expand-environment=no"]
-    unit += [f"--unit=build-{app}", *[f"--property={line}" for line in properties], "--"]
+    argv = ["systemd-run", "--wait", "--collect", "--pipe", "--expand-environment=no"]
+    argv += [f"--unit={unit}", *[f"--property={line}" for line in properties], "--"]
     fence = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    fence += ["--share-net"] if box["network"] else []
     fence += ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "lib", "lib64", "sbin"):
         fence += ["--symlink", f"usr/{name}", f"/{name}"]
-    for name in ETC:
+    for name in ETC + (ETC_OUTSIDE if box["network"] else ()):
         fence += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     # A container may not mount a /proc of its own; read-only, it makes no further
     # user namespace, either.
     fence += ["--ro-bind", "/proc", "/proc", "--dev", "/dev"]
     # For what is compiled by Salt: its own Python, which holds no secret.
     fence += ["--ro-bind-try", "/opt/salt", "/opt/salt"]
-    fence += ["--bind", str(work / "tmp"), "/tmp"]  # noqa: S108 - it is the build's own
-    fence += ["--bind", str(tree), str(tree), "--bind", str(cache), str(cache)]
-    fence += ["--ro-bind", str(work / "data.json"), str(work / "data.json")]
+    fence += ["--bind", str(box["tmp"]), "/tmp"]  # noqa: S108 - it is their own
+    for option, paths in (("--bind", box["write"]), ("--ro-bind", box["read"])):
+        for path in paths:
+            fence += [option, str(path), str(path)]
     for name, value in sorted(environment.items()):
         fence += ["--setenv", name, value]
     # What is left to write to is on the disk, but for a little.
     fence += ["--size", "67108864", "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
-    fence += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(tree), "--"]
+    fence += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(box["write"][0]), "--"]
     # Inside the fence, so that only its own processes are counted; and for a container,
     # in which systemd's limits are ignored. The memory is that of each process.
     limits = ["prlimit", f"--nproc={known['tasks']}", f"--data={memory}", "--core=0"]
-    limits += [f"--fsize={known['archive_bytes']}", "--"]
-    return [*unit, *fence, *limits, "sh", "-c", STEPS, "sh", *settings["build"]]
+    limits += [f"--fsize={box['file_bytes']}", "--"]
+    return [*argv, *fence, *limits, "sh", "-c", STEPS, "sh", *steps]
 
 
-def _stop(app):
-    """End what runs of an app's build."""
+def _stop(*units):
+    """End what runs of these units."""
     for verb in ("stop", "reset-failed"):
-        subprocess.run(
-            ["systemctl", verb, f"build-{app}.service"], capture_output=True, check=False
-        )
+        words = ["systemctl", verb, *[f"{unit}.service" for unit in units]]
+        subprocess.run(words, capture_output=True, check=False)
 
 
 def _room(known):
@@ -340,13 +368,16 @@ def _room(known):
     )
 
 
-def _follow(known, app, argv, log):
+def _follow(known, unit, argv, look, log):
     """
-    Run a build's unit and keep what it says.
+    Run a unit and keep what it says.
+
+    look
+        A function that says each second why it must end, or None.
 
     Returns ``(its exit code, what systemd-run says, why it was stopped or None)``.
     """
-    why, left, look = None, known["log_bytes"], 0
+    why, left, due = None, known["log_bytes"], 0
     with (
         TemporaryFile() as said,
         subprocess.Popen(
@@ -362,40 +393,192 @@ def _follow(known, app, argv, log):
                 left -= len(chunk[:left])
                 if not left and not why:
                     why = f"its log is longer than {known['log_bytes']} bytes"
-                    _stop(app)
-            if not why and time.monotonic() >= look:
-                look = time.monotonic() + 1
-                if why := _room(known):
-                    _stop(app)
+                    _stop(unit)
+            if not why and time.monotonic() >= due:
+                due = time.monotonic() + 1
+                if why := look():
+                    _stop(unit)
         process.wait()
         said.seek(0)
         return process.returncode, said.read().decode(errors="replace"), why
 
 
-def _run_steps(known, app, settings, work, environment, log):
+def _run(known, unit, box, environment, steps, look, log):
     """
-    Run an app's build commands.
+    Run commands behind a fence.
+
+    box
+        As :py:func:`_confined` takes it.
+
+    look
+        As :py:func:`_follow` takes it.
 
     log
         An open file.
 
     Returns None, or why they failed.
     """
-    argv = _confined(known, app, settings, work, environment)
-    code, said, why = _follow(known, app, argv, log)
+    argv = _confined(known, unit, box, environment, steps)
+    code, said, why = _follow(known, unit, argv, look, log)
     if why:
         return why
     ended = re.search(r"^Finished with result: (\S+)", said, re.M)
     if not ended:
         return f"it could not be started: {' '.join(said.split()) or code}"
     if ended[1] == "timeout":
-        return f"it took longer than {settings['seconds']} s"
+        return f"it took longer than {box['seconds']} s"
     if ended[1] == "oom-kill":
-        return f"it ran out of memory, of which it may have {settings['memory_mb']} MiB"
+        return f"it ran out of memory, of which it may have {box['memory_mb']} MiB"
     if code or ended[1] != "success":
         fence = re.findall(r"^bwrap: .*$", said, re.M)
         return "; ".join([f"a step failed ({ended[1]}, exit code {code})", *fence])
     return None
+
+
+def _with_tail(why, log):
+    """Why commands failed, and the end of what they said."""
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - TAIL_BYTES))
+    return "\n".join([why, *log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]])
+
+
+# -- packages --------------------------------------------------------------------
+
+
+def _lock(known, settings, commit, name):
+    """The text of a lock file of a commit; None where the commit has no such file."""
+    what = f"{name} cannot be read"
+    argv, more = _git(known, settings, "ls-tree", "-l", commit, "--", name)
+    listed = _done(what, argv, stdout=subprocess.PIPE, **more).decode().split()
+    if not listed:
+        return None
+    if listed[1] != "blob" or int(listed[3]) > LOCK_BYTES:
+        raise CommandExecutionError(f"{name} is no lock: a file of at most {LOCK_BYTES} bytes")
+    argv, more = _git(known, settings, "cat-file", "blob", listed[2])
+    return _done(what, argv, stdout=subprocess.PIPE, **more).decode(errors="replace")
+
+
+def _wheels(store):
+    """The packages that are kept: ``{digest: path}``."""
+    return {_digest(path): path for path in sorted(store.glob("*.whl"))}
+
+
+def _lacking(wanted, there):
+    """The packages of which no file is there."""
+    return [one for one in wanted if not set(one["sha256"]) & set(there)]
+
+
+def _large(folder, limit):
+    """Why what lies in a folder is too much, or None."""
+    size = sum(path.lstat().st_size for path in folder.rglob("*"))
+    return f"they are larger than {limit} bytes" if size > limit else None
+
+
+def _take(path, store, digests):
+    """
+    Keep one fetched file.
+
+    Whoever fetched it may have left anything there: what counts is a copy of our own.
+    """
+    if not WHEEL.fullmatch(path.name):
+        raise CommandExecutionError(f"{path.name} is no wheel")
+    new = store / f".new-{path.name}"
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as source, new.open("wb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())
+    if _digest(new) not in digests:
+        raise CommandExecutionError(f"{path.name} has another digest than the lock says")
+    new.chmod(0o644)
+    new.rename(store / path.name)
+
+
+def _outside(known, folder):
+    """
+    The fence of whoever fetches: the network, and one folder to write to.
+
+    Returns ``(box, environment)``, as :py:func:`_confined` takes them.
+    """
+    fetch = known["fetch"]
+    _folder_made(folder)
+    for name in ("tmp", "packages"):
+        _folder_made(folder / name, *_ids(fetch["user"]))
+    box = {key: fetch[key] for key in ("user", "seconds", "memory_mb")}
+    box |= {"file_bytes": fetch["bytes"], "network": True, "read": [folder / LOCK]}
+    box |= {"tmp": folder / "tmp", "write": [folder / "packages"]}
+    environment = {
+        "HOME": "/tmp",  # noqa: S108 - its own
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/bin:/bin",
+        "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
+    }
+    return box, environment
+
+
+def _fetch(known, app, lacking, store, work, log):
+    """Bring packages into an app's cache."""
+    fetch = known["fetch"]
+    # Rules that are not there would be missed by nobody else.
+    words = ["nft", "list", "chain", "inet", "site", "output"]
+    rules = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    if f"skuid {_ids(fetch['user'])[0]} jump fenced" not in rules:
+        raise CommandExecutionError(
+            "the packet filter does not limit who fetches. Remedy: salt-call state.apply nftables"
+        )
+    folder = work / "fetch"
+    box, environment = _outside(known, folder)
+    lock, new = folder / LOCK, folder / "packages"
+    lines = [
+        " ".join([one["requirement"], *[f"--hash=sha256:{digest}" for digest in one["sha256"]]])
+        for one in lacking
+    ]
+    lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lock.chmod(0o644)
+
+    def look():
+        return _room(known) or _large(folder, fetch["bytes"])
+
+    why = _run(known, f"fetch-{app}", box, environment, [f"{FETCH}{lock}"], look, log) or look()
+    if why:
+        raise CommandExecutionError(
+            _with_tail(f"its packages cannot be fetched: {why}. {REMEDY}", log)
+        )
+    for path in sorted(new.iterdir()):
+        _take(path, store, {digest for one in lacking for digest in one["sha256"]})
+
+
+def _have_packages(known, app, settings, commit, work, log):
+    """All that the locks of a commit name is in the app's cache of packages."""
+    store = _folder(known, "packages", app)
+    _folder_made(store.parent)
+    _folder_made(store)
+    wanted = []
+    for name in settings["packages"]:
+        text = _lock(known, settings, commit, name)
+        wanted += __salt__["site_wheels.locked"](name, text) if text is not None else []
+    there = _wheels(store)
+    if lacking := _lacking(wanted, there):
+        _fetch(known, app, lacking, store, work, log)
+        there = _wheels(store)
+        lacking = _lacking(wanted, there)
+    if lacking:
+        names = ", ".join(one["requirement"] for one in lacking)
+        raise CommandExecutionError(f"its packages were not all fetched: {names}. {REMEDY}")
+    needed = {there[digest] for one in wanted for digest in one["sha256"] if digest in there}
+    _prune(known["fetch"], needed, there.values())
+
+
+def _prune(fetch, needed, there):
+    """Remove packages that no build asked for in a long time, and the oldest of too many."""
+    for path in needed:
+        os.utime(path)
+    left = fetch["bytes"]
+    oldest = time.time() - fetch["days"] * 86400
+    for path in sorted(there, key=lambda path: path.stat().st_mtime, reverse=True):
+        left -= path.stat().st_size
+        if path not in needed and (left < 0 or path.stat().st_mtime < oldest):
+            path.unlink()
 
 
 # -- the archive -----------------------------------------------------------------
@@ -516,7 +699,7 @@ def _locked(known, app):
 
 def _export(known, settings, commit, work):
     """Lay out the tree of a commit, and a folder for what is needed meanwhile."""
-    uid, gid = _builder(known)
+    uid, gid = _ids(known["user"])
     _folder_made(work)
     for name in ("tree", "tmp"):
         _folder_made(work / name, uid, gid)
@@ -543,38 +726,42 @@ def _steps(known, app, settings, release, work, stamp, log):
     """Run an app's build commands, if it has some."""
     if not settings["build"]:
         return
-    cache = _folder(known, "cache", app)
-    _folder_made(cache, *_builder(known))
-    level = {"DOMAIN": known["data"]["domain"], "LEVEL": known["data"]["level"]}
-    why = _run_steps(
-        known,
-        app,
-        settings,
-        work,
-        (level if settings["told"] else {})
-        | {
-            "APP": app,
-            "BUILD_DATA": str(work / "data.json"),
-            "CACHE": str(cache),
-            "COMMIT": release.partition("-")[0],
-            "HOME": "/tmp",  # noqa: S108 - the build's own
-            "LANG": "C.UTF-8",
-            "PATH": f"{known['tools']}:/usr/bin:/bin",
-            "RELEASE": release,
-            # Programs that write a time write that of the commit.
-            "SOURCE_DATE_EPOCH": str(stamp),
-            "TZ": "UTC",
-        },
-        log,
-    )
+    commit = release.partition("-")[0]
+    cache, read = _folder(known, "cache", app), [work / "data.json"]
+    _folder_made(cache, *_ids(known["user"]))
+    environment = {
+        "APP": app,
+        "BUILD_DATA": str(work / "data.json"),
+        "CACHE": str(cache),
+        "COMMIT": commit,
+        "HOME": "/tmp",  # noqa: S108 - the build's own
+        "LANG": "C.UTF-8",
+        "PATH": f"{known['tools']}:/usr/bin:/bin",
+        "RELEASE": release,
+        # Programs that write a time write that of the commit.
+        "SOURCE_DATE_EPOCH": str(stamp),
+        "TZ": "UTC",
+    }
+    if settings["told"]:
+        environment |= {"DOMAIN": known["data"]["domain"], "LEVEL": known["data"]["level"]}
+    if settings["packages"]:
+        _have_packages(known, app, settings, commit, work, log)
+        store = _folder(known, "packages", app)
+        read.append(store)
+        environment |= OFFLINE | {"PIP_FIND_LINKS": str(store)}
+    box = {key: settings[key] for key in ("seconds", "memory_mb")}
+    box |= {"user": known["user"], "file_bytes": known["archive_bytes"], "network": False}
+    box |= {"tmp": work / "tmp", "write": [work / "tree", cache], "read": read}
+
+    def look():
+        return _room(known)
+
+    why = _run(known, f"build-{app}", box, environment, settings["build"], look, log)
     if why and why == _room(known):
         # What builds of this app keep may be what fills it.
         shutil.rmtree(cache, ignore_errors=True)
     if why:
-        log.seek(0, os.SEEK_END)
-        log.seek(max(0, log.tell() - TAIL_BYTES))
-        tail = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
-        raise CommandExecutionError("\n".join([why, *tail]))
+        raise CommandExecutionError(_with_tail(why, log))
 
 
 def _make(known, app, settings, release, new):
@@ -623,10 +810,12 @@ def _own_time(release, stamp):
 
 def _sweep(known, app):
     """Remove what a killed call left."""
-    _stop(app)
+    _stop(f"build-{app}", f"fetch-{app}")
     shutil.rmtree(_folder(known, "work", app), ignore_errors=True)
     for path in _folder(known, "releases", app).glob(".new-*"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in _folder(known, "packages", app).glob(".new-*"):
+        path.unlink()
 
 
 def _stored(known, app):

@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import json
 import logging
+import os
 import sqlite3
 import time
 from pathlib import Path
 
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltException
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ CREATE TABLE IF NOT EXISTS deploys (
 );
 CREATE TABLE IF NOT EXISTS live (app TEXT PRIMARY KEY, "release" TEXT NOT NULL, since REAL);
 """
+# What is known of newer versions; a check on this host reads it, and ./fleet status.
+VERSIONS = "versions.json"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KINDS = ("push", "order", "rollback", "first")
 # After so many seconds a host is asked whether it is still at work; one that does not
@@ -385,6 +388,8 @@ def work(app, config=CONFIG, folder=FOLDER):
             if wanted:
                 _carry_out(wanted, settings, folder)
                 done.append(wanted["number"])
+    if done and settings["version"]:
+        compare(config, folder)
     return [entry for entry in history(app, 100, folder) if entry["number"] in done]
 
 
@@ -477,8 +482,7 @@ def _carry_out(wanted, settings, folder):
         if hosts:
             if wanted["kind"] == "rollback":
                 # What was live needs nothing made for it, and is known to be well.
-                after = {when: do for when, do in settings["hooks"].items() if when != "before"}
-                settings = dict(settings, watch=0, hooks=after)
+                settings = dict(settings, watch=0, hooks={})
             _to_hosts(run, app, release, hosts, settings)
     except Exception as error:
         # Whatever it is: hosts must not stay at what was never accepted.
@@ -540,10 +544,13 @@ def _hosts(settings):
 
 
 def _builder():
-    """The host that builds."""
+    """The host that builds. Of two, each would have repositories of its own."""
     hosts = __salt__["site_hosts.accepted"](roles="source")
-    if not hosts:
-        raise CommandExecutionError("no host with the role source is accepted")
+    if len(hosts) != 1:
+        raise CommandExecutionError(
+            f"{len(hosts)} hosts with the role source are accepted, and there has to be one: "
+            f"{', '.join(hosts) or 'none'}. Remedy: `salt-key` on the master"
+        )
     return hosts[0]
 
 
@@ -581,7 +588,7 @@ def _to_hosts(run, app, release, hosts, settings):
     if failed or not ready:
         raise FailedError(_because(failed) or f"none of {', '.join(hosts)} answers")
     run.ended("fetch")
-    _hook(run, app, release, "before", ready, settings)
+    _hook(run, app, release, ready, settings)
     began, well = time.time(), []
     for name, batch in (("first host", ready[:1]), ("other hosts", ready[1:])):
         if batch:
@@ -589,7 +596,6 @@ def _to_hosts(run, app, release, hosts, settings):
             run.ended(name)
     if not well:
         raise FailedError(f"none of {', '.join(ready)} says that it serves {release}")
-    _hook(run, app, release, "after", well, settings)
     _forget(run, settings["cached"])
     if settings["watch"]:
         _watch(app, settings["watch"], began, well)
@@ -597,17 +603,17 @@ def _to_hosts(run, app, release, hosts, settings):
     _tell(ready, "release.prune", app)
 
 
-def _hook(run, app, release, when, hosts, settings):
-    """Do what an app has done once, on one host."""
-    if when not in settings["hooks"]:
+def _hook(run, app, release, hosts, settings):
+    """Do what an app has done once before the switch, on one host."""
+    function = settings["hooks"].get("before")
+    if not function:
         return
-    function = settings["hooks"][when]
     done, failed = _tell(hosts[:1], "release.hook", app, release, function)
     if not done:
         raise FailedError(
-            f"the hook {when} the switch failed. {_because(failed) or hosts[0] + ' is silent'}"
+            f"the hook before the switch failed. {_because(failed) or hosts[0] + ' is silent'}"
         )
-    run.ended(f"hook {when}")
+    run.ended("hook before")
 
 
 def _forget(run, sites):
@@ -629,6 +635,13 @@ def _batch(run, app, release, hosts):
     well = {}
     if now and not failed:
         well, failed = _tell(list(now), "release.check", app, release)
+        # Who was catching up, or in a highstate, may have gone back meanwhile.
+        states, _ = _tell(list(failed), "release.state", app)
+        gone = [host for host, said in states.items() if said["current"] != release]
+        again, wrong = _tell(gone, "release.switch", app, release, *run.over)
+        better, unwell = _tell(list(again), "release.check", app, release)
+        well |= better
+        failed = {host: failed[host] for host in failed if host not in better} | wrong | unwell
     run.fates.update(dict.fromkeys(hosts, AWAY))
     run.fates.update(dict.fromkeys(now if failed else well, "serves it"))
     run.fates.update(failed)
@@ -683,6 +696,99 @@ def _because(failed):
     return ". ".join(f"{host}: {why}" for host, why in sorted(failed.items()))
 
 
+# -- newer versions ------------------------------------------------------------------
+
+
+def versions(folder=FOLDER):
+    """
+    What :py:func:`compare` has found last.
+
+    Returns ``{"compared", "why", "apps": {app: {"version", "release", "runs", "newest",
+    "behind", "say"}}}``: when that was, in seconds since 1970, or None; why it could not
+    be done since, or None; and of each app a sentence with the remedy, or None where the
+    newest version runs.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run salt.cmd site_deploy.versions
+    """
+    try:
+        return json.loads((Path(folder) / VERSIONS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"compared": None, "why": "nobody has compared yet", "apps": {}}
+
+
+def compare(config=CONFIG, folder=FOLDER):
+    """
+    Compare what is live of each app of a version with what the repositories have, and keep
+    what was found. A timer does so each hour, and each deploy of such an app.
+
+    Where the builder does not answer, what was known stays, with its time, of those apps
+    that run the same release as then.
+
+    Returns what :py:func:`versions` does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run salt.cmd site_deploy.compare
+    """
+    now, found = live(folder), {"compared": time.time(), "why": None, "apps": {}}
+    running = {
+        app: {"version": settings["version"], "release": now[app]}
+        for app, settings in _config(config).items()
+        if settings["version"] and settings["roles"] and app in now
+    }
+    try:
+        said = _answer("build.versions", running) if running else {}
+        for app, about in sorted(said.items()):
+            entry = running[app] | about
+            found["apps"][app] = entry | {"say": _behind(app, entry)}
+    except SaltException as error:
+        before = versions(folder)
+        found |= {"compared": before["compared"], "why": str(error)}
+        found["apps"] = {
+            app: entry
+            for app, entry in before["apps"].items()
+            if running.get(app, {}).get("release") == entry["release"]
+        }
+    Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Two may do so at once: the timer, and a deploy.
+    new = Path(folder) / f".{VERSIONS}-{os.getpid()}"
+    new.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    new.replace(Path(folder) / VERSIONS)
+    return found
+
+
+def _answer(function, *arguments):
+    """What the builder returns."""
+    builder = _builder()
+    said, failed = _tell([builder], function, *arguments)
+    if builder not in said:
+        raise CommandExecutionError(f"{builder}: {failed.get(builder, 'no answer')}")
+    return said[builder]
+
+
+def _behind(app, entry):
+    """Why an app should run another version, and the remedy; or None."""
+    version, newest = entry["version"], entry["newest"]
+    if newest is None:
+        return f"{app}: there is no version {version}. Remedy: docs/runbooks/upstreams.md"
+    if not entry["behind"]:
+        return None
+    deploy = f"`./fleet deploy {app}`"
+    if version != newest and "*" not in version:
+        deploy = (
+            f"{newest} as this level's version of {app} in pillar/apps.yaml, `./fleet apply "
+            f"source`, `./fleet apply salt`, {deploy}"
+        )
+    runs = entry["runs"] or f"{entry['release'][:10]}, which is no version"
+    return f"{app} runs {runs}; {newest} is there. Remedy: {deploy}"
+
+
 # -- by orch.up -----------------------------------------------------
 
 
@@ -705,17 +811,14 @@ def missing(config=CONFIG, folder=FOLDER):
     apps = {name: app for name, app in _config(config).items() if app["roles"] and not app["tree"]}
     if not apps:
         return []
-    builder = _builder()
-    said, failed = _tell([builder], "build.inputs", sorted(apps))
-    if builder not in said:
-        raise CommandExecutionError(f"{builder}: {failed.get(builder, 'no answer')}")
+    said = _answer("build.inputs", sorted(apps))
     now, asked = live(folder), []
     with _table(folder) as base:
         pending = "SELECT DISTINCT app FROM deploys WHERE state IN ('waiting', 'running')"
         waits = {row["app"] for row in base.execute(pending)}
     for app in sorted(set(apps) - waits):
         # An empty repository has nothing to deploy.
-        wanted = said[builder].get(app)
+        wanted = said.get(app)
         running = now.get(app)
         if wanted and (running is None or running.rpartition("-")[2] != wanted):
             request(app, "first", None, "orch.up", config, folder)

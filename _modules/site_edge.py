@@ -20,7 +20,8 @@ def forget(sites):
 
     Returns the names of the sites as readers write them.
 
-    Raises CommandExecutionError where the cache does not do it, and where there is none.
+    Raises CommandExecutionError where the cache does not do it, and where there is none;
+    and, once it has, where a network in front of the level still keeps those pages.
 
     CLI Example:
 
@@ -39,4 +40,9 @@ def forget(sites):
         if done.returncode:
             said = (done.stderr + done.stdout).strip()
             raise CommandExecutionError(f"the cache does not forget {name}: {said}")
+    if names and __pillar__.get("cdn", {}).get("enabled"):
+        raise CommandExecutionError(
+            f"the network in front of this level may keep pages of {', '.join(names)} until "
+            "they end. Remedy: there, by its own means: docs/runbooks/edge.md"
+        )
     return names

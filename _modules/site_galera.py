@@ -60,10 +60,11 @@ def status():
     """
     What the daemon on this host says of its cluster.
 
-    Returns ``{"state", "status", "size", "uuid", "synced", "outside"}``: ``state``
-    and ``status`` as Galera words them, empty where the daemon does not answer;
-    ``outside`` is True where it answers and has no part in any cluster, as right
-    after the package was installed.
+    Returns ``{"state", "status", "size", "uuid", "synced", "outside", "left"}``:
+    ``state`` and ``status`` as Galera words them, empty where the daemon does not
+    answer; ``outside`` is True where it answers and has no part in any cluster, as
+    right after the package was installed; ``left`` where it had, and its way to the
+    others is closed for good: after a transfer that failed, whatever the rest says.
 
     CLI Example:
 
@@ -84,6 +85,7 @@ def status():
         "size": int(said.get("wsrep_cluster_size") or 0),
         "uuid": said.get("wsrep_cluster_state_uuid", ""),
         "outside": bool(said) and not said.get("wsrep_provider_name"),
+        "left": bool(said.get("wsrep_provider_name")) and "wsrep_gcomm_uuid" not in said,
         "synced": (state, primary, said.get("wsrep_ready")) == ("Synced", "Primary", "ON"),
     }
 
@@ -348,10 +350,14 @@ def start(restart=False):
         salt-call site_galera.start
     """
     HELD.unlink(missing_ok=True)
-    # After a transfer that failed the daemon goes on without a cluster, says that
-    # it must be started again, and waits for somebody to do so.
-    left = _unit_state() == "active" and status()["status"] == "Disconnected"
-    _run("systemctl", "--no-block", "restart" if restart or left else "start", UNIT)
+    if restart:
+        _run("systemctl", "--no-block", "restart", UNIT)
+    elif _unit_state() == "active" and status()["left"]:
+        # After a transfer that failed the daemon says that it must be started again, waits
+        # for somebody to do so, and does not hear that it should stop. systemd starts it.
+        _run("systemctl", "kill", "--signal=KILL", UNIT)
+    else:
+        _run("systemctl", "--no-block", "start", UNIT)
 
 
 def stop():

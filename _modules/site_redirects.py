@@ -37,11 +37,12 @@ def of_host(table, host, domain):
     return [
         {
             "path": path,
-            "to": address(row["to"], domain),
+            "to": to.rstrip("/") if row.get("prefix") else to,
             "status": row.get("status", 301),
             "prefix": row.get("prefix", False),
         }
         for path, row in sorted(rows.items())
+        for to in [address(row["to"], domain)]
     ]
 
 

@@ -19,6 +19,22 @@ WORDS = (ANY, SITE, NETWORK, OPERATORS)
 # The word for the default gateway in pillar nftables:operators.
 GATEWAY = "gateway"
 NO_GATEWAY = "0.0.0.0"  # noqa: S104 - as the routing table has it
+# Addresses that are nobody's in public: a host itself, private networks, links, groups.
+INSIDE = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/3",
+    "::/127",
+    "::ffff:0:0/96",
+    "fc00::/7",
+    "fe80::/10",
+    "ff00::/8",
+)
 # The service by which people get in: never without a source.
 LOGIN = "sshd"
 
@@ -37,7 +53,7 @@ CHECKS = (
     "dns",
 )
 
-_ROLE_KEYS = {"kind", "purpose", "owner", "needs", "services", "pages"}
+_ROLE_KEYS = {"kind", "purpose", "owner", "needs", "most", "services", "pages"}
 _SERVICE_KEYS = {"unit", "process", "listens", "site"}
 _LISTEN_KEYS = {"port", "protocol", "address", "from", "check"}
 
@@ -282,6 +298,36 @@ def firewall():
         raise CommandExecutionError(f"nftables:operators: {error}") from error
 
 
+def fence(settings):
+    """
+    What a program that is to reach the world outside alone reaches, and what not.
+
+    settings
+        Pillar ``nftables:fenced``: ``reach`` names networks that are allowed although they
+        are private; never the level's own.
+
+    Returns ``[[verdict, {"ip": […], "ip6": […]}], …]``, which count in this order; a
+    verdict is ``"refuse"`` or ``"reach"``, and what is in none is reached.
+
+    Raises CommandExecutionError for a network that is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call site_registry.fence '{reach: []}'
+    """
+    try:
+        reach = families_of(sources_of(settings["reach"], lambda network: [network]))
+    except ValueError as error:
+        raise CommandExecutionError(f"nftables:fenced:reach: {error}") from error
+    return [
+        ["refuse", families_of(sources_of([SITE, NETWORK], _resolve))],
+        ["reach", reach],
+        ["refuse", families_of(INSIDE)],
+    ]
+
+
 def problems():
     """
     What is wrong with the registry that this host has.
@@ -357,6 +403,9 @@ def _role_problems(name, role, roles):
         found.append(f"{place}: a service must say its services ({{}} for none)")
     if kind == "duty" and "services" in role and not role["services"]:
         found.append(f"{place}: a duty has services, or not that key")
+    most = role.get("most", 1)
+    if not _whole(most) or most < 1:
+        found.append(f"{place}.most: must be a whole number from 1")
     needs = role.get("needs", {})
     if not isinstance(needs, dict):
         return [*found, f"{place}.needs: must be a mapping"]

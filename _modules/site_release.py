@@ -42,13 +42,20 @@ MANIFEST_BYTES = 65536
 UNPACKED_TIMES = 8
 SECONDS = 30
 CHECK_SECONDS = 10
+# Until units must have taken a release: a restart ends within.
+RENEW_SECONDS = 30
+# What is asked of a unit; it has no word of a reload where it knows none.
+ABOUT = ("Id", "LoadState", "ActiveState", "Result", "ReloadResult")
+# A unit that is inactive was stopped by somebody, and stays so.
+AT_WORK = ("active", "reloading", "activating", "failed")
+LINES_OF_LOG = 8
 CHECK_PAUSE = 0.2
 LOG = "/var/log/nginx/access.log"
 LOG_BYTES = 8 * 1024 * 1024
 LINE = re.compile(r'\S+ \[([^\]]+)\] (\S+) "\S+ ([^" ]*)[^"]*" (\d{3}) ')
 KNOWN_SECONDS = 60
 # A host has these functions before its configuration is rendered anew.
-DEFAULTS = {"shared": [], "renew": [], "tree": False}
+DEFAULTS = {"renew": [], "tree": False}
 
 
 def _config(config):
@@ -206,34 +213,6 @@ def _archive(known, app, release, manifest, path):
         )
 
 
-def _share(folder, tree, names):
-    """
-    What all releases of an app have in common stands beside them: a release has a link.
-
-    What the release itself has under that name goes: it is the first content nowhere.
-    """
-    for name in names:
-        link, above = tree / name, Path(name).parts[:-1]
-        # A link on the way leads to something else, perhaps to what others share.
-        for depth in range(1, len(above) + 1):
-            if tree.joinpath(*above[:depth]).is_symlink():
-                raise CommandExecutionError(f"{'/'.join(above[:depth])} is a link: {name} is below")
-        _folders_made(folder, Path("shared", name))
-        if link.is_dir() and not link.is_symlink():
-            shutil.rmtree(link)
-        _folders_made(tree, Path(*above))
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"{'../' * (2 + len(above))}shared/{name}")
-
-
-def _folders_made(top, path):
-    """Make folders that all may enter, whatever the umask; those that are there stay."""
-    for folder in [top / above for above in [*reversed(path.parents), path]]:
-        if not folder.is_dir():
-            folder.mkdir()
-            folder.chmod(0o755)
-
-
 def fetch(app, release, config=CONFIG):
     """
     Have a release unpacked beside the others; nothing serves it yet.
@@ -253,7 +232,7 @@ def fetch(app, release, config=CONFIG):
         salt 'frontend*' site_release.fetch www <release>
     """
     known = _config(config)
-    folder, settings = _app(known, app)
+    folder, _ = _app(known, app)
     done = folder / "releases" / _named(release)
     with _locked(folder):
         # What a killed call left.
@@ -278,7 +257,6 @@ def fetch(app, release, config=CONFIG):
             for path in (tree, *tree.rglob("*")):
                 if path.is_dir() and not path.is_symlink():
                     path.chmod(0o755)
-            _share(folder, tree, settings["shared"])
             # A release that has its name is whole, even after a loss of power.
             subprocess.run(["sync", "--file-system", str(tree)], check=True)
             tree.rename(done)
@@ -297,10 +275,62 @@ def fetch(app, release, config=CONFIG):
 # -- switching -------------------------------------------------------------------
 
 
+def _units(names):
+    """``{unit: how it is}`` of those that names and patterns mean, and that are there."""
+    argv = ["systemctl", "show", f"--property={','.join(ABOUT)}", "--", *names]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CommandExecutionError(f"systemctl does not say how units are: {done.stderr.strip()}")
+    blocks = [block.splitlines() for block in done.stdout.strip().split("\n\n") if block]
+    found = [dict(line.split("=", 1) for line in block) for block in blocks]
+    return {unit["Id"]: unit for unit in found if unit["LoadState"] == "loaded"}
+
+
+def _unwell(names, at_work=()):
+    """Why units have not taken a release, one sentence each; who is inactive need not."""
+    found = []
+    for unit, how in sorted(_units(names).items()):
+        state, result = how["ActiveState"], how["Result"]
+        if state == "failed" or (state == "activating" and result != "success"):
+            why = f"failed ({result})"
+        elif state == "active" and how.get("ReloadResult", "success") != "success":
+            why = f"did not reload ({how['ReloadResult']})"
+        elif state not in AT_WORK and unit in at_work:
+            why = "has ended"
+        else:
+            continue
+        argv = ["journalctl", f"--unit={unit}", f"--lines={LINES_OF_LOG}", "--output=cat"]
+        said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+        found.append(f"{unit} {why}: {'; '.join(said.splitlines()) or 'its journal is empty'}")
+    return found
+
+
+def _renew(names):
+    """Let units take what is served now; raises where one does not."""
+    at_work = sorted(unit for unit, how in _units(names).items() if how["ActiveState"] in AT_WORK)
+    if not at_work:
+        return
+    # It ends with the last of their jobs. One that failed is begun anew: so does a way
+    # back mend what another release has broken.
+    argv = ["systemctl", "reload-or-restart", *at_work]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=RENEW_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandExecutionError(
+            f"{', '.join(at_work)}: not renewed within {RENEW_SECONDS} s. "
+            "Remedy: `systemctl list-jobs` on this host says who is waited for"
+        ) from None
+    wrong = _unwell(at_work, at_work)
+    if wrong or done.returncode:
+        raise CommandExecutionError(". ".join(wrong) or done.stderr.strip())
+
+
 def switch(app, release, over=None, config=CONFIG):
     """
     Serve a release that is unpacked here. Units that keep code in memory (``renew``)
-    are told: who can reload does so, others begin anew.
+    take it: who can reload does so, others begin anew. It is waited for.
 
     release
         Its name; None serves none, as before the first.
@@ -311,7 +341,8 @@ def switch(app, release, over=None, config=CONFIG):
 
     Returns the release that was served before, or None.
 
-    Raises CommandExecutionError where it is not here, or may not replace what is served.
+    Raises CommandExecutionError where it is not here, or may not replace what is served;
+    where a unit has failed afterwards, which serves nothing back: that does who called.
 
     CLI Example:
 
@@ -332,10 +363,7 @@ def switch(app, release, over=None, config=CONFIG):
             _link(folder, "previous", before)
         _link(folder, "current", release)
         if settings["renew"]:
-            subprocess.run(
-                ["systemctl", "--no-block", "try-reload-or-restart", *settings["renew"]],
-                check=False,
-            )
+            _renew(settings["renew"])
         if settings["tree"]:
             # The master would show the files of before for some seconds.
             for path in Path(LISTS).glob("*/*.p"):
@@ -514,7 +542,8 @@ def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
         How long until it does.
 
     Returns True. Raises CommandExecutionError where another answers, or none, or not
-    with 200; where the master serves another tree, or cannot render from it.
+    with 200; where a unit of ``renew`` has failed; where the master serves another tree,
+    or cannot render from it.
 
     CLI Example:
 
@@ -533,7 +562,7 @@ def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
             status, served = _asked(known, asks)
             # A page may be made of several: an app of others, and what is ours of it.
             if status == 200 and release in served:
-                return True
+                break
             said = f"{status} from {' '.join(served) or 'no release'}"
         except (OSError, http.client.HTTPException) as error:
             said = str(error)
@@ -542,6 +571,11 @@ def check(app, release, seconds=CHECK_SECONDS, config=CONFIG):
                 f"{asks['site']}{asks['path']} does not answer with 200 from {release}: {said}"
             )
         time.sleep(CHECK_PAUSE)
+    # One may begin, and fail a moment later.
+    wrong = _unwell(settings["renew"]) if settings["renew"] else []
+    if wrong:
+        raise CommandExecutionError(". ".join(wrong))
+    return True
 
 
 def errors(app, since, until=None, log=LOG, config=CONFIG):

@@ -15,7 +15,7 @@ from tests.support.browser import Chromium, Visitor
 from tests.support.hosts import LEVEL, Fleet
 from tests.support.site import Site
 from tests.support.wiki import Writer
-from tools.inventory import TREE, is_sandbox
+from tools.inventory import TREE
 
 
 def pytest_addoption(parser):
@@ -146,14 +146,16 @@ def pusher(fleet, tmp_path_factory):
     made.restore()
 
 
+@pytest.fixture(scope="session", name="secrets")
+def level_secrets(fleet):
+    """The level's secrets; where they are not in clear, the test is skipped."""
+    return fleet.secrets()
+
+
 @pytest.fixture(scope="module")
-def password(fleet):
-    """The wiki's first account's password: in git in clear for a sandbox only."""
-    path = TREE / "pillar" / "secrets" / fleet.inventory.level / "secrets.yaml"
-    found = yaml.safe_load(path.read_text("utf-8"))["mediawiki-admin"]
-    if not is_sandbox(fleet.inventory.level):
-        pytest.skip("this level's secrets are not in clear")
-    return found
+def password(secrets):
+    """The wiki's first account's password."""
+    return secrets["mediawiki-admin"]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tools import deploys, image, inventory, machine, secrets, tree, up
 from tools.errors import FleetError
+from tools.master import Master
 from tools.progress import Progress
 from tools.sandbox import Sandbox
 
@@ -125,7 +126,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ):
     """
-    Show every host and page, and the outcome of each host's last highstate.
+    Show every host and page, the outcome of each host's last highstate, and newer versions.
 
     Example: `./fleet status --json`
     """
@@ -179,6 +180,7 @@ def _print_status(sandbox, result):
     if result["tree"]:
         brought = "of a clone" if result["tree"].startswith(tree.CLONE) else "of a push"
         out.print(f"\nThe master serves the tree {result['tree']}, {brought}.", soft_wrap=True)
+    _print_versions(result["versions"])
     if result["services"]:
         services = _table("\nservices")
         for column in ("name", "url", "login"):
@@ -202,6 +204,19 @@ def _print_status(sandbox, result):
         out.print(
             f"[yellow]pending key:[/yellow] {host_id} asks to join and is in no inventory. "
             f"It gets nothing. Remove it: ./fleet exec salt -- salt-key -y -d {host_id}"
+        )
+
+
+def _print_versions(found, app=""):
+    """Of each app, or of one, whether a newer version is there; and whether that is known."""
+    for name, about in found["apps"].items():
+        if about["say"] and app in ("", name):
+            out.print(f"\n[yellow]version:[/yellow] {escape(about['say'])}", soft_wrap=True)
+    if found["why"]:
+        since = f" since {deploys.when(found['compared'])}" if found["compared"] else ""
+        out.print(
+            f"\n[yellow]versions:[/yellow] not compared{since}: {escape(found['why'])}",
+            soft_wrap=True,
         )
 
 
@@ -372,14 +387,15 @@ def releases(
 ):
     """
     Show what was deployed: who, what, when, how long it took, and what became of it.
+    Below, of which app a newer version is there.
 
     Example: `./fleet releases www`
     """
     sandbox = _sandbox()
     _running(sandbox, sandbox.inventory.master.name)
-    found = deploys.history(sandbox, app, limit)
+    found, versions = deploys.history(sandbox, app, limit), Master(sandbox).versions()
     if as_json:
-        print(json.dumps({"deploys": found}, indent=2))
+        print(json.dumps({"deploys": found, "versions": versions}, indent=2))
         return
     table = _table("deploys, the newest first")
     for column in ("no.", "app", "asked for at", "seconds", "by", "who", "release", "state"):
@@ -388,6 +404,7 @@ def releases(
     for row in deploys.rows(found):
         table.add_row(*row)
     out.print(table)
+    _print_versions(versions, app)
 
 
 @app.command(context_settings=PASS_THROUGH)
@@ -451,10 +468,89 @@ def down(
         up.remove_caches()
 
 
+@app.command()
+def drill(
+    name: Annotated[
+        str, typer.Argument(help="One of the list; `keystore-dies[redis-cache]` for one variant.")
+    ] = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="All of tests/drills, also what CI leaves out.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs; the story goes to standard error.")
+    ] = False,
+):
+    """
+    Rehearse a fault on this level's hosts. Without a name: list the drills.
+
+    A drill raises the level if need be, lets clients read and write, breaks something,
+    tells what it sees with the seconds, and puts all right again: when it fails or is
+    interrupted, too. What a killed drill left broken, the next one or `./fleet up` heals.
+
+    detect: seconds from the fault until something in the fleet noticed it; recover: until
+    clients had what they had before; failed: requests that were refused meanwhile; lost:
+    acknowledged writes that are gone at the end. Each drill has a page in
+    docs/runbooks/drills.
+
+    Example: `./fleet drill db-writer-dies` or `./fleet drill --all --json`
+    """
+    from tools import drills
+
+    if name and every:
+        raise FleetError("a drill and --all were asked for", "say one of them")
+    if not name and not every:
+        _print_drills(drills.known(), as_json)
+        return
+    if name:
+        drills.find(name)
+    machine.require_root()
+    with drills.told_on_stderr() if as_json else contextlib.nullcontext():
+        records, passed = drills.run(CHOSEN["level"], name)
+    told = [record for record in records if record["passed"] is not None]
+    skipped = [record["name"] for record in records if record["passed"] is None]
+    if as_json:
+        print(json.dumps({"drills": told, "skipped": skipped}, indent=2))
+    else:
+        _print_records(told)
+        for each in skipped:
+            out.print(f"{each}: not at this level; the summary above says why", markup=False)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _print_drills(found, as_json):
+    if as_json:
+        listed = [{"name": one.name, "title": one.title, "quick": one.quick} for one in found]
+        print(json.dumps({"known": listed}, indent=2))
+        return
+    table = _table("drills: ./fleet drill NAME")
+    for column in ("name", "in CI", "what happens"):
+        table.add_column(column, no_wrap=True)
+    for one in found:
+        table.add_row(one.name, "yes" if one.quick else "-", one.title)
+    out.print(table)
+
+
+def _print_records(records):
+    table = _table("\ndrills")
+    table.add_column("name", no_wrap=True)
+    table.add_column("outcome")
+    for column in ("detect, s", "recover, s", "failed", "lost"):
+        table.add_column(column, justify="right")
+    for record in records:
+        numbers = [record[key] for key in ("detect_s", "recover_s", "requests_failed", "lost")]
+        table.add_row(
+            escape(record["name"]),
+            "[green]passed[/green]" if record["passed"] else "[red]failed[/red]",
+            *("-" if number is None else str(number) for number in numbers),
+        )
+    out.print(table)
+
+
 @app.command(hidden=True)
 def docs():
     """
-    Make the tables of docs/architecture.md anew from the registry.
+    Make the tables of docs/architecture.md anew from the registry, and the drills' pages.
 
     Example: `./fleet docs`
     """

@@ -62,13 +62,12 @@ def history(sandbox, app, limit):
 def rows(deploys):
     """Rows of a table: number, app, when, seconds, what, who, release, state and why."""
     for deploy in deploys:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(deploy["requested"]))
         took = f"{deploy['ended'] - deploy['requested']:.1f}" if deploy["ended"] else "-"
         style = STYLE.get(deploy["state"], "dim")
         yield (
             str(deploy["number"]),
             deploy["app"],
-            when,
+            when(deploy["requested"]),
             took,
             deploy["kind"],
             escape(deploy["who"]) or "-",
@@ -78,6 +77,11 @@ def rows(deploys):
                 deploy["why"] or ", ".join(f"{name} {took} s" for name, took in deploy["stages"])
             ),
         )
+
+
+def when(seconds):
+    """A time, as people here read it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def short(release):

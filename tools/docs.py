@@ -1,7 +1,8 @@
-"""The tables in docs/ that are made from the registry."""
+"""What is made in docs/: tables from the registry, and a page of each drill."""
 
 import re
 
+from tools import drills
 from tools.inventory import SITE_HOSTS, TREE, load_module
 
 PAGE = TREE / "docs" / "architecture.md"
@@ -9,11 +10,15 @@ PAGE = TREE / "docs" / "architecture.md"
 
 def roles_table(registry):
     """The roles: purpose, owner, and what each needs."""
-    lines = ["| role | kind | purpose | owner | needs at least |", "|---|---|---|---|---|"]
+    lines = [
+        "| role | kind | purpose | owner | needs at least | at most |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, role in registry["roles"].items():
         needs = ", ".join(f"{count} {wanted}" for wanted, count in role.get("needs", {}).items())
         lines.append(
-            f"| {name} | {role['kind']} | {role['purpose']} | {role['owner']} | {needs or '-'} |"
+            f"| {name} | {role['kind']} | {role['purpose']} | {role['owner']} | {needs or '-'} "
+            f"| {role.get('most', '-')} |"
         )
     return lines
 
@@ -51,13 +56,31 @@ def render(text):
     return text
 
 
+def made():
+    """``{path: text}`` of every page that is made, or has a part that is."""
+    return {PAGE: render(PAGE.read_text(encoding="utf-8")), **drills.pages()}
+
+
+def behind():
+    """The pages that are not as they would be made, and those of drills that are no more."""
+    wanted = made()
+    return [
+        path
+        for path in sorted({*wanted, *drills.PAGES.glob("*.md")})
+        if not path.exists() or path.read_text(encoding="utf-8") != wanted.get(path)
+    ]
+
+
 def write():
-    """Rewrite the tables; return whether that changed the page."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = render(old)
-    if new != old:
-        PAGE.write_text(new, encoding="utf-8")
-    return new != old
+    """Make what is behind anew; return whether that changed anything."""
+    wanted, old = made(), behind()
+    for path in old:
+        if path in wanted:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+        else:
+            path.unlink()
+    return bool(old)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import tarfile
@@ -18,7 +17,6 @@ from tools.inventory import SITE_HOSTS, TREE
 SUITE = "trixie"
 BASE = f"localhost/saltworks/debian:{SUITE}"
 HOST = "localhost/saltworks/host"
-_PIP_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 
 
 def _context(folder):
@@ -42,6 +40,7 @@ def _context(folder):
     for number, block in enumerate(machine.own_certificates()):
         (certificates / f"machine-{number}.crt").write_text(block + "\n", encoding="ascii")
     (folder / "machine-apt.conf").write_text(machine.apt_proxy(), encoding="utf-8")
+    (folder / "machine-pip.conf").write_text(machine.pip_settings(), encoding="utf-8")
 
 
 def site_names(tree):
@@ -141,10 +140,6 @@ def ensure(podman, say):
             podman.run("import", str(root), BASE)
             root.unlink()
         say("building the image of a host: packages, then Salt")
-        arguments = []
-        for key in _PIP_SETTINGS:
-            if os.environ.get(key):
-                arguments += ["--build-arg", f"{key}={os.environ[key]}"]
         # Where podman may not raise limits, its build containers may not, either.
         _step(
             [
@@ -153,7 +148,6 @@ def ensure(podman, say):
                 "--network",
                 "host",
                 *machine.limits(),
-                *arguments,
                 "--build-arg",
                 f"BASE={BASE}",
                 "--tag",

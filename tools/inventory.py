@@ -3,6 +3,7 @@
 import importlib.util
 import ipaddress
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,23 @@ def is_sandbox(level, tree=TREE):
     return isinstance(data, dict) and bool(data.get("network"))
 
 
+def too_many(hosts, registry):
+    """
+    Roles that more hosts of a level have than may.
+
+    hosts
+        The roles of each.
+
+    Returns ``[(role, how many there may be, how many there are)]``.
+    """
+    counts = Counter(role for roles in hosts for role in roles)
+    return [
+        (name, role["most"], counts[name])
+        for name, role in registry["roles"].items()
+        if counts[name] > role.get("most", counts[name])
+    ]
+
+
 def load(level, tree=TREE):
     """
     Read and check inventory/<level>.yaml.
@@ -147,6 +165,12 @@ def load(level, tree=TREE):
         hosts.append(Host(host["id"], host["name"], tuple(host["roles"]), host["index"]))
     if [host.roles[0] for host in hosts].count("salt") != 1:
         raise FleetError(f"{where}: a level has exactly one host with the role salt", "add `salt:`")
+
+    for role, most, there in too_many([host.roles for host in hosts], names):
+        raise FleetError(
+            f"{where}: {there} hosts have the role {role}, of which a level has at most {most}",
+            "take the others out; pillar/registry.yaml says at `most` why",
+        )
 
     network = data.get("network")
     try:

@@ -22,6 +22,8 @@ ON_HOSTS = ("apply", "fleet", "drills")
 STEPS = (*OFFLINE, *ON_HOSTS, "vagrant")
 _EXTRA = {
     "unit": ["--cov", "--cov-report=term-missing:skip-covered"],
+    # `./fleet drill --all` runs the long ones, too.
+    "drills": ["-m", "not long"],
 }
 # Hosts are one shared thing: those steps run alone, test after test. Data and render
 # compile the whole fleet once, with as many processes as there are processors.
@@ -160,14 +162,23 @@ def run(level, words):
 
     Returns the exit code: 0 when every test passed.
     """
-    steps, extra = split(words)
+    return run_tests(level, *split(words))
+
+
+def run_tests(level, steps, extra, paths=()):
+    """
+    As :py:func:`run`, with the words told apart.
+
+    paths
+        What of a step's folder to run; left out, all of it.
+    """
     interpreter = environment()
     # A step may well run `down --purge`, which removes the environments of nobody.
     with machine.hold(interpreter.parent.parent):
-        return _summary(_run_steps(level, steps, extra, interpreter))
+        return _summary(_run_steps(level, steps, extra, interpreter, paths))
 
 
-def _run_steps(level, steps, extra, interpreter):
+def _run_steps(level, steps, extra, interpreter, paths):
     """Run the steps, one after the other; return a row of the summary for each."""
     results = []
     raised = False
@@ -196,11 +207,29 @@ def _run_steps(level, steps, extra, interpreter):
                 )
                 break
         console.rule(step)
-        results.append((step, *_pytest(interpreter, level, step, extra)))
+        results.append((step, *_pytest(interpreter, level, step, extra, paths)))
     return results
 
 
-def _pytest(python, level, step, extra):
+def _wait(process):
+    """
+    Wait for tests to end; return their exit code. Interrupted, they first put right what
+    they broke: who waits for them ends after them.
+    """
+    interrupted = False
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            print("fleet: the tests put right what they broke", file=sys.stderr, flush=True)
+            interrupted = True
+            continue
+        if interrupted:
+            raise KeyboardInterrupt
+        return code
+
+
+def _pytest(python, level, step, extra, paths):
     """Run one step; return passed, failed, skipped, seconds."""
     started = time.monotonic()
     report = machine.CACHE if os.geteuid() == 0 else Path.home() / ".cache" / "saltworks"
@@ -212,7 +241,7 @@ def _pytest(python, level, step, extra):
         "-P",
         "-m",
         "pytest",
-        f"tests/{step}",
+        *(paths or [f"tests/{step}"]),
         "-p",
         "no:cacheprovider",
         "-q",
@@ -229,9 +258,8 @@ def _pytest(python, level, step, extra):
         PATH=f"{python.parent}:{os.environ['PATH']}",
         COVERAGE_FILE=str(report.with_suffix(".coverage")),
     )
-    code = subprocess.run(
-        command, cwd=TREE, env=variables, stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    with subprocess.Popen(command, cwd=TREE, env=variables, stdin=subprocess.DEVNULL) as process:
+        code = _wait(process)
     seconds = time.monotonic() - started
     try:
         suite = next(ElementTree.parse(report).getroot().iter("testsuite")).attrib  # noqa: S314

@@ -1,5 +1,6 @@
 """The machine that carries a sandbox: what it must have, and what it gets."""
 
+import configparser
 import contextlib
 import fcntl
 import os
@@ -7,6 +8,7 @@ import re
 import resource
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from tools.errors import FleetError
@@ -221,6 +223,25 @@ def own_certificates():
         for block in pattern.findall(bundle.read_text("utf-8"))
         if "".join(block.split()) not in debian
     ]
+
+
+def pip_settings():
+    """
+    From where this machine's pip has its packages, as a pip.conf; often nothing.
+
+    The environment counts before /etc/pip.conf, as it does for pip.
+    """
+    file = configparser.RawConfigParser(strict=False)
+    file.read("/etc/pip.conf", "utf-8")
+    lines = []
+    for key in ("index-url", "extra-index-url", "trusted-host", "proxy"):
+        value = os.environ.get(f"PIP_{key.replace('-', '_').upper()}")
+        value = value or file.get("global", key, fallback="")
+        if key == "proxy":
+            value = value or urllib.request.getproxies().get("https", "")
+        if value:
+            lines.append(f"{key} = {' '.join(value.split())}\n")
+    return "".join(["[global]\n", *lines]) if lines else ""
 
 
 def apt_proxy():

@@ -16,6 +16,7 @@ READY_SECONDS = 60
 DETAIL_SECONDS = 4
 ANOTHER_SECONDS = 900
 ALL = "all hosts"
+NOT_COMPARED = {"compared": None, "why": "the master has not done it yet", "apps": {}}
 
 
 class Master:
@@ -34,6 +35,11 @@ class Master:
         """The name of the tree that the master serves; empty where there is none yet."""
         link = self.inside("readlink", f"{tree.TREES}/current", check=False)
         return link.stdout.strip().removeprefix("releases/")
+
+    def versions(self):
+        """What ``site_deploy.compare`` found last of newer versions."""
+        found = self.inside("cat", "/var/lib/deploy/versions.json", check=False)
+        return json.loads(found.stdout) if found.returncode == 0 else NOT_COMPARED
 
     def ship(self, say=None):
         """

@@ -46,7 +46,7 @@ def data_problems(root):
     return [
         *rules.wrong_inventories(inventories, registry, levels),
         *rules.doubled_hosts(texts),
-        *rules.unmet_needs(inventories, registry, levels),
+        *rules.wrong_numbers(inventories, registry, levels),
         *rules.wrong_roles(registry, root),
         *rules.shared_ports(registry),
         *rules.wrong_sites(static, apps, sites, root),
@@ -73,6 +73,7 @@ def host_problems(root, level):
     from tests.render import rules as file_rules
 
     schemas, values = rules.schemas(root), compiler.secret_values(root, level)
+    apps = rules.load(root / "pillar/apps.yaml")
     ids = compiler.host_ids(root, level)
     results = compiler.compile_hosts(root, ids, jobs=min(os.cpu_count() or 1, JOBS))
     found = {}
@@ -85,6 +86,7 @@ def host_problems(root, level):
             problems += rules.invalid(result["pillar"], host, schemas)
             problems += rules.invalid(merged, host, schemas, complete=True)
             problems += rules.misplaced_secrets(result, values)
+            problems += rules.unforgotten(result, merged, apps)
             for rule in (file_rules.masked, file_rules.encrypted, file_rules.unmarked):
                 problems += rule(result)
             problems += file_rules.open_secrets(result, values)

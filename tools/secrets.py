@@ -172,9 +172,7 @@ class Store:
                     f"level {self.level} is in clear and needs no keys. "
                     f"Cure: ./fleet secret init {self.level}"
                 )
-            names = self.missing()
-            self.set_many({name: f"{self.level}-only-{generate()}" for name in names})
-            return names
+            return self._generate_missing()
         keys = {f"{fingerprint(path)}.asc": Path(path).read_bytes() for path in recipients}
         if recipients:
             encrypt("a trial", recipients)
@@ -192,9 +190,23 @@ class Store:
             (self.folder / "recipients").mkdir(parents=True, exist_ok=True)
             for file_name, key in keys.items():
                 (self.folder / "recipients" / file_name).write_bytes(key)
+        return self._generate_missing()
+
+    def _generate_missing(self):
         names = self.missing()
-        self.set_many({name: generate_for(name) for name in names})
+        self.set_many({name: self.generated(name) for name in names})
         return names
+
+    def generated(self, name, size=DEFAULT_BYTES):
+        """
+        A new value for a secret of this level; a fake in clear says that it is one.
+
+        name, size
+            As in :py:func:`generate_for`.
+        """
+        value = generate_for(name, size)
+        fake = self.clear and not name.endswith(KEY_SUFFIX)
+        return f"{self.level}-only-{value}" if fake else value
 
     def rekey(self):
         """
@@ -426,7 +438,7 @@ def set_command(
     """
     try:
         store = Store(TREE, level)
-        store.set(name, generate_for(name, size) if generated else _read_value(name))
+        store.set(name, store.generated(name, size) if generated else _read_value(name))
     except SecretsError as error:
         _fail(error)
     typer.echo(f"set {name} in level {level}")

@@ -9,8 +9,9 @@ import yaml
 
 from tools import artifacts, image, machine, tree
 from tools.errors import FleetError
+from tools.faults import Faults
 from tools.inventory import TREE
-from tools.master import Master
+from tools.master import NOT_COMPARED, Master
 from tools.sandbox import LABEL, WORKERS, write_machine_hosts
 
 BOOTSTRAP = "/usr/local/sbin/saltworks-bootstrap"
@@ -39,6 +40,7 @@ def raise_level(sandbox, progress):
     master = Master(sandbox)
     gone = _remove_gone(sandbox, master, progress)
     made = sandbox.boot(built, progress)
+    heal(sandbox, made, progress.say)
 
     _inside(sandbox, sandbox.inventory.master, "")
     shipped = _ready(sandbox, master, progress)
@@ -60,6 +62,16 @@ def raise_level(sandbox, progress):
         if not failures:
             synced.touch()
     return failures
+
+
+def heal(sandbox, made, say):
+    """Put right what a killed drill left broken; what cannot be is told, and the rest goes on."""
+    try:
+        Faults(sandbox).heal(say, made)
+    except FleetError as error:
+        # A daemon may wait for others that are only started later; the health of each is
+        # asked for at the end anyway.
+        say(f"{error}. {error.remedy}")
 
 
 def adopt(machines, progress):
@@ -317,18 +329,20 @@ def status(sandbox):
 
     Returns {"level", "hosts": [{"id", "roles", "address", "state", "failed",
     "changed"}], "services": [{"name", "url", "login", "secret"}],
-    "pending_keys": [id], "tree"}. State is ok, failed, down or pending; the counts are
+    "pending_keys": [id], "tree", "versions"}. State is ok, failed, down or pending; the counts are
     those of the last highstate, None where there was none. The tree is the one that the
-    master serves.
+    master serves; the versions are what ``site_deploy.versions`` says.
     """
     there = sandbox.containers()
     master = Master(sandbox)
     up_ids = [host.id for host in sandbox.inventory.hosts if there.get(host.id, {}).get("running")]
     outcomes, pending, served = {}, [], ""
+    versions = NOT_COMPARED | {"why": "the master is down"}
     if master.id in up_ids:
         outcomes = master.last_highstates(up_ids)
         pending = sorted(master.keys()["pending"])
         served = master.served()
+        versions = master.versions()
     hosts = []
     for host in sandbox.inventory.hosts:
         outcome = outcomes.get(host.id)
@@ -358,6 +372,7 @@ def status(sandbox):
         "services": services,
         "pending_keys": pending,
         "tree": served,
+        "versions": versions,
     }
 
 

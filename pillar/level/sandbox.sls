@@ -8,6 +8,9 @@ site-pages:
 
 nftables:
   operators: [gateway]
+  fenced:
+    # The package index of the machine that this runs on may have a private address.
+    reach: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
 
 php-fpm:
   # A host of the sandbox sees the memory of the whole machine.

@@ -4,10 +4,11 @@
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
 monit:
   programs:
-    # A node that has left its cluster for good waits to be started again.
+    # A node that has left its cluster for good waits to be started again, and does not
+    # hear that it should stop. systemd starts it.
     galera-left:
       command: /usr/local/lib/saltworks/galera-left
-      remedy: /usr/bin/systemctl --no-block restart mariadb.service
+      remedy: /usr/bin/systemctl kill --signal=KILL mariadb.service
       every: 1
       times: 3
 mariadb:

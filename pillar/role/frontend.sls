@@ -6,9 +6,7 @@
 {%- set sites = salt["site_hosts.sites"](level) %}
 {%- import_yaml "redirects.yaml" as redirects %}
 {%- import_yaml "domains.yaml" as domains %}
-{%- import_yaml "apps.yaml" as table %}
-{%- import_yaml "static-sites.yaml" as static %}
-{%- set apps = salt["site_apps.of_level"](level, table, static) %}
+{%- from "apps.jinja" import apps with context %}
 nginx:
   tls: true
   # A page of the wiki is ten requests; a building full of people shares an address.

@@ -2,9 +2,7 @@
 # What every host with the role salt has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "domains.yaml" as domains %}
-{%- import_yaml "apps.yaml" as table %}
-{%- import_yaml "static-sites.yaml" as static %}
-{%- set apps = salt["site_apps.of_level"](level, table, static) %}
+{%- from "apps.jinja" import apps with context %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
 ca:
   # Each frontend gets a certificate for each of them.
@@ -22,6 +20,14 @@ hook:
 
 deploy:
   apps: {{ apps | json }}
+
+monit:
+  programs:
+    # A newer version is there than one that runs, or nobody has compared for hours.
+    versions:
+      command: /usr/local/lib/saltworks/versions-check
+      every: 30
+      times: 2
 
 # The tree that it serves. Which that is, a clone may say, too; so no highstate does.
 release:

@@ -2,13 +2,16 @@
 # What every host with the role source has.
 {%- set level = salt["site_hosts.parse"](opts["id"]).level %}
 {%- import_yaml "secrets/" ~ level ~ "/secrets.yaml" as secrets %}
-{%- import_yaml "apps.yaml" as table %}
-{%- import_yaml "static-sites.yaml" as static %}
 {%- import_yaml "upstreams.yaml" as upstreams %}
-{%- set apps = salt["site_apps.of_level"](level, table, static) %}
+{%- from "apps.jinja" import apps with context %}
 nginx:
   trusted_proxies:
     roles: [frontend]
+
+nftables:
+  fenced:
+    # Whoever fetches packages for builds reaches the world and nobody inside.
+    users: [builder-fetch]
 
 openssh:
   # Whoever pushes comes in as git, by gitolite's own list of keys.

@@ -35,6 +35,7 @@
     } %}
 
 include:
+  - nftables
   - nginx
   - tls
 
@@ -46,24 +47,34 @@ extend:
         - file: tls-certificate
         - file: tls-key
 
+{#- Where no app asks for packages, nothing is here that could fetch some. #}
+{%- set fetchers = ["python3-pip"] if builder.apps.values() | map(attribute="packages") | select | list else [] %}
+
 builder-packages:
   pkg.installed:
-    - pkgs: {{ (["bubblewrap", "git", "openssl", "python3-jinja2", "python3-jsonschema", "util-linux"] + builder.pop("packages")) | json }}
+    - pkgs: {{ (["bubblewrap", "git", "openssl", "python3-jinja2", "python3-jsonschema", "util-linux"] + fetchers + builder.pop("packages")) | json }}
     - install_recommends: False
 
-builder-user:
+# One runs the commands of builds; the other fetches packages, and cannot touch what the
+# first one makes. The packet filter has a rule for it, and must know its name.
+{%- for thing, name in [("user", "builder"), ("fetch-user", "builder-fetch")] %}
+
+builder-{{ thing }}:
   user.present:
-    - name: builder
+    - name: {{ name }}
     - system: True
     - usergroup: True
     - home: /nonexistent
     - createhome: False
     - shell: /usr/sbin/nologin
+    - require_in:
+      - file: nftables-config
+{%- endfor %}
 
 # The builder's own are the folders of one app each, which its builds get.
 {%- for path, group, mode in [
       (folder, "root", "0755"), (folder ~ "/work", "root", "0755"),
-      (folder ~ "/cache", "root", "0755"), (folder ~ "/releases", "www-data", "0750"),
+      (folder ~ "/cache", "root", "0755"), (folder ~ "/packages", "root", "0755"), (folder ~ "/releases", "www-data", "0750"),
       ("/etc/builder", "root", "0755"),
     ] %}
 
@@ -107,6 +118,8 @@ builder-config:
     - mode: "0644"
     - require:
       - user: builder-user
+      - user: builder-fetch-user
+      - service: nftables-service
       - sls: tls
 
 builder-nginx-site:

@@ -232,7 +232,9 @@ mediawiki-settings:
     - name: /etc/mediawiki/LocalSettings.php
     - source: salt://mediawiki/templates/LocalSettings.php.j2
     - template: jinja
-    - context: {{ {"wikis": wikis, "folder": settings_folder, "release": release} | json }}
+    - context: {{ {
+        "wikis": wikis, "folder": settings_folder, "release": release, "domain": pillar["site"]["domain"],
+      } | json }}
     - user: root
     - group: root
     - mode: "0644"

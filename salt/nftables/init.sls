@@ -14,6 +14,7 @@ nftables-config:
         "nftables": nftables,
         "rules": salt["site_registry.firewall"](),
         "mail": salt["site_mail.outbound"](),
+        "fence": salt["site_registry.fence"](nftables.fenced) if nftables.fenced.users else none,
       } | json }}
     - user: root
     - group: root

@@ -12,12 +12,15 @@ site-pages-folder:
     # A cause that left the table leaves the host.
     - clean: True
 
-{%- for name in ["site.css", "logo.svg"] %}
+{%- for name, source in [("site.css", "templates/site.css.j2"), ("logo.svg", "files/logo.svg")] %}
 
 site-pages-{{ name | replace(".", "-") }}:
   file.managed:
     - name: {{ folder }}/{{ name }}
-    - source: salt://site-pages/files/{{ name }}
+    - source: salt://site-pages/{{ source }}
+{%-   if source.endswith(".j2") %}
+    - template: jinja
+{%-   endif %}
     - user: root
     - group: root
     - mode: "0644"

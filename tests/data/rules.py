@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tools import compiler, secrets
-from tools.inventory import SITE_HOSTS, is_sandbox, load_module
+from tools.inventory import SITE_HOSTS, is_sandbox, load_module, too_many
 
 PEOPLE = {"site", "network", "operators", "any"}
 
@@ -199,8 +199,8 @@ def doubled_hosts(texts):
     return problems
 
 
-def unmet_needs(found, registry, known_levels):
-    """Roles in an inventory without the hosts they need."""
+def wrong_numbers(found, registry, known_levels):
+    """Roles in an inventory without the hosts they need, or with more than there may be."""
     names = dict(registry, levels=known_levels)
     problems = []
     for level, inventory in found.items():
@@ -212,6 +212,11 @@ def unmet_needs(found, registry, known_levels):
                 )
             except SITE_HOSTS.HostIdError:
                 continue  # wrong_inventories speaks of it
+        problems += [
+            f"inventory/{level}.yaml: {there} hosts have the role {role}, of which a level has at "
+            f"most {most}. Cure: take the others out; pillar/registry.yaml says why"
+            for role, most, there in too_many(hosts, registry)
+        ]
         for role in sorted({role for roles in hosts for role in roles}):
             for wanted, least in registry["roles"][role].get("needs", {}).items():
                 there = sum(set(wanted.split("-")) <= set(roles) for roles in hosts)
@@ -280,11 +285,18 @@ def shared_ports(registry):
 
 
 def wrong_sites(static, apps, sites, tree):
-    """Apps without a first version, first versions of none, names of two sites."""
+    """Apps without a first version, first versions of none, names of two sites or of none."""
     seeds = Path(tree) / "salt/gitolite/seeds"
     problems = [
         f"pillar/static-sites.yaml: {name} stands in pillar/sites.yaml, too. Cure: another name"
         for name in sorted(set(static) & set(sites))
+    ]
+    problems += [
+        f"pillar/apps.yaml: {app}: `cached` has {name}, which is not in pillar/sites.yaml. "
+        "Cure: correct it"
+        for app, entry in apps.items()
+        for name in entry.get("cached", [])
+        if name not in sites
     ]
     there = {str(path.relative_to(seeds)) for path in seeds.glob("*/*")}
     # What others make, what no host runs, and this repository itself have none of ours.
@@ -308,6 +320,29 @@ def wrong_sites(static, apps, sites, tree):
             "entry in pillar/apps.yaml or pillar/static-sites.yaml, or remove it"
         )
     return problems
+
+
+def unforgotten(result, merged, apps):
+    """
+    Wikis and blogs of a host whose pages the edge keeps, and which no app makes it forget.
+
+    result, merged
+        A compiled host, and what :py:func:`with_defaults` makes of it.
+
+    apps
+        pillar/apps.yaml, as data.
+    """
+    served = set(merged.get("mediawiki", {}).get("wikis", {}))
+    if "wordpress" in merged:
+        served.add(merged["wordpress"]["host"])
+    sites = result["pillar"]["sites"]
+    kept = {name for name in served if name in sites and sites[name].get("cache", True)}
+    forgotten = {name for app in apps.values() for name in app.get("cached", [])}
+    return [
+        f"pillar/apps.yaml: no app has {name} of {result['id']} in `cached`: after a deploy the "
+        "edge would go on with its old pages. Cure: name it at the app that it is made of"
+        for name in sorted(kept - forgotten)
+    ]
 
 
 def wrong_upstreams(text, static, tree):

@@ -5,15 +5,8 @@ import subprocess
 import pytest
 
 from tests.data import rules
-from tests.support.offline import none
+from tests.support.offline import every_host, none
 from tools import compiler
-
-TREE = compiler.OFFLINE.parent.parent
-HOSTS = [
-    (level, host) for level in compiler.levels(TREE) for host in compiler.host_ids(TREE, level)
-]
-
-every_host = pytest.mark.parametrize(("level", "host_id"), HOSTS, ids=[host for _, host in HOSTS])
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +38,13 @@ def test_pillar_is_as_its_schemas_want_it(compiled, found, level, host_id):
 
 
 @every_host
+def test_the_edge_forgets_what_a_deploy_changes(compiled, tree, level, host_id):
+    result = compiled[level][host_id]
+    apps = rules.load(tree / "pillar/apps.yaml")
+    none(rules.unforgotten(result, rules.with_defaults(tree, result), apps))
+
+
+@every_host
 def test_defaults_and_pillar_together_are_complete(compiled, found, tree, level, host_id):
     merged = rules.with_defaults(tree, compiled[level][host_id])
     none(rules.invalid(merged, host_id, found, complete=True))
@@ -63,7 +63,7 @@ def test_no_host_stands_twice(tree):
 
 
 def test_every_role_has_the_hosts_it_needs(tree, registry, known_levels):
-    none(rules.unmet_needs(rules.inventories(tree), registry, known_levels))
+    none(rules.wrong_numbers(rules.inventories(tree), registry, known_levels))
 
 
 def test_roles(tree, registry):

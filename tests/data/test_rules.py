@@ -54,7 +54,7 @@ def changed(data, *path, to):
 
 def test_good_inventories_pass():
     none(rules.wrong_inventories(INVENTORIES, REGISTRY, LEVELS))
-    none(rules.unmet_needs(INVENTORIES, REGISTRY, LEVELS))
+    none(rules.wrong_numbers(INVENTORIES, REGISTRY, LEVELS))
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,18 @@ def test_a_host_twice_is_refused():
 def test_too_few_hosts_are_refused():
     few = changed(INVENTORIES, "staging", "hosts", to={"memo1": None})
     refused(
-        rules.unmet_needs(few, REGISTRY, LEVELS), "role memo needs 1 hosts with the role memo-fast"
+        rules.wrong_numbers(few, REGISTRY, LEVELS),
+        "role memo needs 1 hosts with the role memo-fast",
     )
+
+
+def test_too_many_hosts_are_refused():
+    one = changed(REGISTRY, "roles", "memo", to=REGISTRY["roles"]["memo"] | {"most": 1})
+    found = rules.wrong_numbers(INVENTORIES, one, LEVELS)
+    refused(found, "inventory/sandbox.yaml: 2 hosts have the role memo, of which a level has at")
+    assert len(found) == 1
+    two = changed(REGISTRY, "roles", "memo", to=REGISTRY["roles"]["memo"] | {"most": 2})
+    none(rules.wrong_numbers(INVENTORIES, two, LEVELS))
 
 
 @pytest.fixture
@@ -202,6 +212,23 @@ def test_static_sites_and_their_first_versions_belong_together(tmp_path):
     refused(
         rules.wrong_sites({"www": www}, {}, ["www"], tmp_path), "stands in pillar/sites.yaml, too"
     )
+
+    known = {"wiki": others | {"cached": ["docs", "dosc"]}}
+    refused(rules.wrong_sites({"www": www}, known, ["docs"], tmp_path), "`cached` has dosc, which")
+
+
+def test_a_wiki_or_blog_that_the_edge_never_forgets_is_refused():
+    sites = {"docs": {}, "notes": {}, "blog": {}, "own": {"cache": False}}
+    result = {"id": "app1", "pillar": {"sites": sites}}
+    merged = {
+        "mediawiki": {"wikis": {"docs": {}, "notes": {}, "own": {}, "hidden": {}}},
+        "wordpress": {"host": "blog"},
+    }
+    apps = {"code": {"cached": ["docs"]}, "other": {}, "more": {"cached": ["notes", "blog"]}}
+    none(rules.unforgotten(result, merged, apps))
+    none(rules.unforgotten(result, {"memo": {}}, {}))
+    refused(rules.unforgotten(result, merged, {"code": apps["code"]}), "has notes of app1")
+    refused(rules.unforgotten(result, merged, {"code": apps["code"]}), "has blog of app1")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """kill -9 of every daemon that the registry names: it comes back, and monit says so."""
 
-import pytest
-
 from tests.support import registry
 from tests.support.waiting import wait_for
 
@@ -29,23 +27,32 @@ def _main_pid(host, unit):
     return host.check_output(f"systemctl show --value --property=MainPID {unit}")
 
 
-@pytest.fixture(scope="module")
-def struck(fleet):
-    """Every daemon killed at once; what its process and monit's log were before."""
-    before = {}
+def test_daemons_die(drill):
+    """
+    Daemons die, one of each kind, at the same moment.
+
+    As by a crash or for want of memory: `kill -9`.
+
+    Noticed: `/var/log/monit.log` of the host, within ten seconds: the process does not
+    run, or has another PID.
+
+    Heals: systemd starts it again, without end; where it does not, monit does. Both
+    leave a line in their logs.
+
+    Do: nothing at once. Before you go back to bed, find out why it died:
+    [daemon-down](../daemon-down.md).
+    """
+    fleet, before = drill.fleet, {}
     for name, service in _targets(fleet):
         host = fleet.host(name)
-        pid = _main_pid(host, service["unit"])
         lines = int(host.check_output("wc -l < /var/log/monit.log"))
-        before[name, service["name"]] = (pid, lines, service)
+        before[name, service["name"]] = (_main_pid(host, service["unit"]), lines, service)
+    drill.load()
+    drill.happens(f"{len(before)} daemons are killed")
     for (name, _), (pid, _, _) in before.items():
         fleet.host(name).run(f"kill -9 {pid}")
-    return before
-
-
-def test_every_daemon_comes_back(fleet, struck):
     late = []
-    for (name, service_name), (pid, lines, service) in struck.items():
+    for (name, service_name), (pid, lines, service) in before.items():
         host = fleet.host(name)
 
         def back(host=host, service=service, pid=pid):
@@ -62,14 +69,12 @@ def test_every_daemon_comes_back(fleet, struck):
         except AssertionError as error:
             late.append(str(error))
     assert late == []
+    drill.detected("each runs again, and monit has told of it")
 
-
-def test_monit_is_content_again(fleet, struck):
-    for name in sorted({name for name, _ in struck}):
-
-        def fine(name=name):
+    def content():
+        for name in sorted({name for name, _ in before}):
             lines = fleet.host(name).check_output("monit -B summary").splitlines()[2:]
-            assert all(" OK " in f"{line} " for line in lines), lines
-            return True
+            assert all(" OK " in f"{line} " for line in lines), (name, lines)
+        return drill.served()
 
-        wait_for(fine, 120, f"monit on {name} reports every check as OK", interval=2)
+    drill.recovered("every check of monit is OK, and clients are served", 120, content)

@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from tests.fleet.test_deploy import on_hosts, page
-from tests.support.pushes import APP, served
+from tests.support.hosts import LEVEL
+from tests.support.pushes import APP, APPS, TreePusher, served
 from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
@@ -102,3 +103,46 @@ def test_a_minion_is_killed_in_the_middle_of_a_switch(pusher, site, frontends):
 
     wait_for(at_one, 120, "all hosts are at one release")
     assert {release for _, release, _ in served(site, APP).values()} == wanted
+
+
+@pytest.fixture
+def author(fleet, tmp_path_factory):
+    """Somebody who may push to the repository of Saltworks itself."""
+    if LEVEL not in APPS["saltworks"]["branches"]:
+        pytest.skip("no branch of the repository is for this level")
+    made = TreePusher(fleet, tmp_path_factory.mktemp("author"))
+    yield made
+    made.restore()
+
+
+def test_bad_pillar_is_pushed(drill, author):
+    """
+    A pillar is pushed that no host could be compiled with.
+
+    Somebody changes a value of the level itself, writes nonsense, and pushes it to the
+    branch that the master serves.
+
+    Noticed: `./fleet releases saltworks` says `failed`, names the first host and key that
+    are wrong, and how many more there are.
+
+    Heals: the builder compiles every host of the level before anything is served. What
+    does not compile never reaches the master: hosts and their next highstate stay as
+    they are.
+
+    Do: correct it and push again, or `git revert`: [deploy-the-tree](../deploy-the-tree.md).
+    """
+    path = author.folder / "pillar/role/memcache.sls"
+    text = path.read_text("utf-8")
+    assert "memcached: {}" in text
+    drill.load()
+    path.write_text(text.replace("memcached: {}", "memcached: {threads: many}"), encoding="utf-8")
+    since, commit = author.last(), author.commit()
+    author.push()
+    drill.happens("a bad pillar is pushed")
+    (deploy,) = author.outcome(since, 240)
+    drill.detected("the builder refuses it")
+    assert deploy["state"] == "failed" and "threads" in deploy["why"], deploy
+    assert author.served() == author.before and not author.before.startswith(commit)
+    drill.recovered("the master serves what it served, and so do the sites", 30)
+    assert drill.requests_failed == 0
+    author.git("revert", "--no-edit", "HEAD")

@@ -23,7 +23,7 @@ POST = ("--data", "comment=drill")
 RETURN = 20
 
 
-class Drill(Edge):
+class Breaking(Edge):
     """The last frontend: how it is asked, and what is done to it."""
 
     def __init__(self, fleet, folder):
@@ -128,8 +128,8 @@ class Drill(Edge):
 
 
 @pytest.fixture(scope="module")
-def drill(fleet, tmp_path_factory):
-    made = Drill(fleet, tmp_path_factory.mktemp("drill"))
+def edge(fleet, tmp_path_factory):
+    made = Breaking(fleet, tmp_path_factory.mktemp("edge"))
     made.wait_well(*SITES)
     return made
 
@@ -153,17 +153,17 @@ def asked(host):
 # -- one host, and it cannot be had ------------------------------------------------
 
 
-def test_a_web_server_that_is_not_there(drill):
-    with drill.trusting("blog"), stopped(drill.hosts["blog"][0], "nginx"):
-        drill.is_told(drill.get("blog"), "connection-refused")
-    drill.wait_well("blog")
+def test_a_web_server_that_is_not_there(edge):
+    with edge.trusting("blog"), stopped(edge.hosts["blog"][0], "nginx"):
+        edge.is_told(edge.get("blog"), "connection-refused")
+    edge.wait_well("blog")
 
 
-def test_a_program_behind_it_that_is_not_there(drill):
-    with stopped(drill.hosts["blog"][0], "php8.4-fpm"):
-        drill.is_told(drill.get("blog"), "connection-refused")
-        drill.is_told(drill.get("blog", *POST), "connection-refused")
-    drill.wait_well("blog")
+def test_a_program_behind_it_that_is_not_there(edge):
+    with stopped(edge.hosts["blog"][0], "php8.4-fpm"):
+        edge.is_told(edge.get("blog"), "connection-refused")
+        edge.is_told(edge.get("blog", *POST), "connection-refused")
+    edge.wait_well("blog")
 
 
 # What a router says the balancer takes for a refusal (its README).
@@ -178,40 +178,40 @@ def test_a_program_behind_it_that_is_not_there(drill):
         ("reject with icmp type net-unreachable", "connection-refused", POST),
     ],
 )
-def test_no_way_to_the_host(drill, verdict, cause, more):
-    with drill.trusting("blog"), drill.packets(["blog"], verdict):
-        drill.is_told(drill.get("blog", *more), cause)
-    drill.wait_well("blog")
+def test_no_way_to_the_host(edge, verdict, cause, more):
+    with edge.trusting("blog"), edge.packets(["blog"], verdict):
+        edge.is_told(edge.get("blog", *more), cause)
+    edge.wait_well("blog")
 
 
-def test_a_host_that_is_not_well(drill):
+def test_a_host_that_is_not_well(edge):
     # It is asked for this file whether it is well.
     asked = "/usr/local/share/site-pages/site.css"
-    host = drill.hosts["blog"][0]
-    assert SITES["blog"]["health"] == "/site.css" and len(drill.hosts["blog"]) == 1
+    host = edge.hosts["blog"][0]
+    assert SITES["blog"]["health"] == "/site.css" and len(edge.hosts["blog"]) == 1
     try:
         host.run_expect([0], f"chmod 0000 {asked}")
-        wait_for(lambda: drill.is_told(drill.get("blog"), "unhealthy") is None, RETURN, "told")
+        wait_for(lambda: edge.is_told(edge.get("blog"), "unhealthy") is None, RETURN, "told")
     finally:
         host.run_expect([0], f"chmod 0644 {asked}")
-    drill.wait_well("blog")
+    edge.wait_well("blog")
 
 
-def test_more_people_than_places(drill):
-    host = drill.hosts["blog"][0]
+def test_more_people_than_places(edge):
+    host = edge.hosts["blog"][0]
     server = f"blog/{host.name}"
-    places, _ = drill.places(server)
+    places, _ = edge.places(server)
     try:
-        drill.balancer(f"set maxconn server {server} 1")
-        with drill.trusting("blog"):
+        edge.balancer(f"set maxconn server {server} 1")
+        with edge.trusting("blog"):
             with held(host, "php8.4-fpm"):
-                first = drill.begin("blog")
-                drill.is_told(drill.get("blog"), "too-many-connections")
+                first = edge.begin("blog")
+                edge.is_told(edge.get("blog"), "too-many-connections")
             # Who had the place is served as soon as the host goes on.
             assert first().status in (200, 301)
     finally:
-        drill.balancer(f"set maxconn server {server} {places}")
-    drill.wait_well("blog")
+        edge.balancer(f"set maxconn server {server} {places}")
+    edge.wait_well("blog")
 
 
 # -- the host was reached, and then ---------------------------------------------
@@ -222,64 +222,64 @@ def test_more_people_than_places(drill):
     ["pkill -KILL -f '^nginx: worker'", "systemctl kill -s KILL php8.4-fpm"],
     ids=["nginx", "php"],
 )
-def test_an_answer_that_breaks_off(drill, kill):
-    host = drill.hosts["blog"][0]
+def test_an_answer_that_breaks_off(edge, kill):
+    host = edge.hosts["blog"][0]
     # The cache has a connection to the balancer from before.
-    drill.get("blog")
-    with drill.trusting("blog"), held(host, "php8.4-fpm"):
-        answer = drill.begin("blog", *POST)
+    edge.get("blog")
+    with edge.trusting("blog"), held(host, "php8.4-fpm"):
+        answer = edge.begin("blog", *POST)
         # Behind the balancer the request has a way to go: to the web server, and on.
         wait_for(lambda: asked(host), 5, "the program behind the web server is asked")
         host.run_expect([0], kill)
-        drill.is_told(answer(), "read-error")
-    drill.wait_well("blog")
+        edge.is_told(answer(), "read-error")
+    edge.wait_well("blog")
 
 
-def test_a_host_that_hangs_up_in_the_middle_of_a_request(drill, tmp_path):
+def test_a_host_that_hangs_up_in_the_middle_of_a_request(edge, tmp_path):
     # Small packets get through, and so do the connection and its end.
     large = tmp_path / "large"
     large.write_bytes(random.token_bytes(1_000_000))
-    with drill.trusting("blog"), drill.packets(["blog"], f"meta length > 4000 {REFUSED}"):
-        answer = drill.get("blog", "--data-binary", f"@{large}")
-    drill.is_told(answer, "write-error")
-    drill.wait_well("blog")
+    with edge.trusting("blog"), edge.packets(["blog"], f"meta length > 4000 {REFUSED}"):
+        answer = edge.get("blog", "--data-binary", f"@{large}")
+    edge.is_told(answer, "write-error")
+    edge.wait_well("blog")
 
 
 # -- several hosts --------------------------------------------------------------
 
 
-def test_two_hosts_and_both_fail(drill):
-    assert len(drill.hosts["docs"]) > 1
-    with drill.trusting("docs"), drill.packets(["docs"], REFUSED):
+def test_two_hosts_and_both_fail(edge):
+    assert len(edge.hosts["docs"]) > 1
+    with edge.trusting("docs"), edge.packets(["docs"], REFUSED):
         for more in ((), POST):
-            drill.is_told(drill.get("docs", *more), "all-failed")
-    drill.wait_well("docs")
+            edge.is_told(edge.get("docs", *more), "all-failed")
+    edge.wait_well("docs")
 
 
-def test_all_hosts_go_one_site_after_the_other(drill):
-    drill.get("docs", path="/wiki/Main_Page")
-    kept = drill.ask(drill.frontend.name, "docs", "/wiki/Main_Page")
+def test_all_hosts_go_one_site_after_the_other(edge):
+    edge.get("docs", path="/wiki/Main_Page")
+    kept = edge.ask(edge.frontend.name, "docs", "/wiki/Main_Page")
     assert kept.status == 200
 
     def told(site, cause):
         def is_told():
-            drill.is_told(drill.get(site), cause)
+            edge.is_told(edge.get(site), cause)
             return True
 
         wait_for(is_told, RETURN, f"{site} says {cause}")
 
-    with drill.packets(["docs"], REFUSED):
+    with edge.packets(["docs"], REFUSED):
         told("docs", "none-healthy")
         # The others go on.
-        assert drill.is_well("blog") and drill.is_well("accounts")
-    with drill.packets(SITES, REFUSED):
+        assert edge.is_well("blog") and edge.is_well("accounts")
+    with edge.packets(SITES, REFUSED):
         for site in SITES:
             told(site, "maintenance")
         # What was kept is still to be had, and what is kept here always is.
-        again = drill.ask(drill.frontend.name, "docs", "/wiki/Main_Page")
+        again = edge.ask(edge.frontend.name, "docs", "/wiki/Main_Page")
         assert (again.status, again.headers["x-cache"]) == (200, "HIT")
-        assert drill.ask(drill.frontend.name, "www", "/").status == 200
-    drill.wait_well(*SITES)
+        assert edge.ask(edge.frontend.name, "www", "/").status == 200
+    edge.wait_well(*SITES)
 
 
 # -- the edge itself ------------------------------------------------------------
@@ -287,38 +287,38 @@ def test_all_hosts_go_one_site_after_the_other(drill):
 
 # Of the cache, nginx itself is the one to tell; it keeps its own status.
 @pytest.mark.parametrize(("unit", "status"), [("haproxy", 503), ("varnish", 502)])
-def test_a_part_of_the_edge_that_is_not_there(drill, unit, status):
-    with stopped(drill.frontend, unit):
-        drill.is_told(drill.get("blog"), "connection-refused", status)
-    drill.wait_well(*SITES)
+def test_a_part_of_the_edge_that_is_not_there(edge, unit, status):
+    with stopped(edge.frontend, unit):
+        edge.is_told(edge.get("blog"), "connection-refused", status)
+    edge.wait_well(*SITES)
 
 
-def test_the_site_is_closed_by_a_flag_and_opened_again(drill):
+def test_the_site_is_closed_by_a_flag_and_opened_again(edge):
     def apply(closed=None):
         more = f"pillar='{json.dumps({'nginx': {'maintenance': closed}})}'" if closed else ""
-        done = drill.fleet.shell(
-            drill.frontend.name, f"salt-call --retcode-passthrough state.apply nginx {more}"
+        done = edge.fleet.shell(
+            edge.frontend.name, f"salt-call --retcode-passthrough state.apply nginx {more}"
         )
         assert done.returncode == 0, done.stdout
 
     try:
         apply(["blog"])
         for more in ((), POST):
-            drill.is_told(drill.get("blog", *more), "maintenance")
-        assert drill.is_well("docs")
+            edge.is_told(edge.get("blog", *more), "maintenance")
+        assert edge.is_well("docs")
         apply("all")
         for site in SITES:
-            drill.is_told(drill.get(site), "maintenance")
-        assert drill.ask(drill.frontend.name, "www", "/").status == 200
+            edge.is_told(edge.get(site), "maintenance")
+        assert edge.ask(edge.frontend.name, "www", "/").status == 200
     finally:
         apply()
-    drill.wait_well(*SITES)
+    edge.wait_well(*SITES)
 
 
-def test_nothing_of_all_this_is_left(drill):
-    assert "drill" not in drill.frontend.check_output("nft list tables")
-    for host in (drill.frontend, drill.hosts["blog"][0]):
-        done = drill.fleet.shell(
+def test_nothing_of_all_this_is_left(edge):
+    assert "drill" not in edge.frontend.check_output("nft list tables")
+    for host in (edge.frontend, edge.hosts["blog"][0]):
+        done = edge.fleet.shell(
             host.name, "salt-call --out=json state.apply nginx,haproxy,site-pages test=True"
         )
         changes = [

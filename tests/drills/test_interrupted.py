@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 
-import pytest
-
 from tests.support.hosts import LEVEL
-from tests.support.waiting import wait_for
 from tools.inventory import TREE
 from tools.sandbox import LABEL
 
 FLEET = [str(TREE / "fleet"), "--level", LEVEL]
+# The jobs that a minion is at.
+JOBS = "/var/cache/salt/minion/proc"
 
 
 def up():
@@ -24,70 +23,70 @@ def status():
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def victim(fleet):
-    """A host whose loss the others do not notice."""
-    return fleet.with_role("memcache-sessions")[-1]
+def state_of(level, host):
+    return next(item["state"] for item in level["hosts"] if item["id"] == host.id)
 
 
-@pytest.fixture(scope="module")
-def unseen(fleet):
-    """A host that dies together with podman's watcher of it, so that podman does not know."""
-    return fleet.with_role("redis-cache")[0]
+def orchestrates(fleet):
+    return "orchestrate" in fleet.shell("salt", "pgrep -af salt-run").stdout
 
 
-@pytest.fixture(scope="module")
-def repaired(fleet, sandbox, victim, unseen):
-    """One `up` after all of it at once: what it said, and how the level was before and after."""
+def test_run_is_killed(drill, sandbox):
+    """
+    A run of `up` is killed in its middle, and hosts die with it.
+
+    Its orchestration goes on without it. One host dies, another together with podman's
+    watcher of it, so that podman takes it for running; a third was just being made.
+
+    Noticed: `./fleet status` says which hosts are down, whatever podman takes them for.
+
+    Heals: the next `./fleet up` waits for the orchestration of the killed run, removes
+    what is half made, starts what is dead, and says each of it.
+
+    Do: `./fleet up`, as often as it takes.
+    """
+    fleet = drill.fleet
+    # Hosts whose loss the others do not notice.
+    victim, unseen = drill.hosts("memcache-sessions")[-1], drill.hosts("redis-cache")[0]
+    first = drill.hosts("db")[0]
+    drill.load()
     with subprocess.Popen(
         [*FLEET, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as run:
-        wait_for(
-            lambda: "orchestrate" in fleet.shell("salt", "pgrep -af salt-run").stdout,
-            60,
-            "the run is at its orchestration",
-        )
-        os.killpg(run.pid, signal.SIGKILL)
-    sandbox.podman.run("kill", victim.id)
-    pids = sandbox.podman.json(
+        try:
+            # Every host has answered by then: nobody waits for the two that die now.
+            drill.wait_until(
+                "the run is at its first highstates",
+                lambda: first.run(f"grep -qrs state.highstate {JOBS}").rc == 0,
+                120,
+            )
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)
+    drill.happens("the run is killed")
+    drill.kill(victim)
+    drill.tell(f"{unseen.name} dies with podman's watcher of it")
+    for pid in sandbox.podman.json(
         "inspect", "--format", "[{{.State.ConmonPid}},{{.State.Pid}}]", unseen.id
-    )
-    for pid in pids:
+    ):
         os.kill(pid, signal.SIGKILL)
     half = f"half-made.{LEVEL}.wpd.internal"
     image = sandbox.containers()[victim.id]["image"]
     sandbox.podman.run("create", "--name", half, "--label", f"{LABEL}={LEVEL}", image)
     before = status()
+    assert [state_of(before, host) for host in (victim, unseen)] == ["down", "down"]
+    drill.detected("status says that both are down")
+
     done = up()
-    return before, done, status()
-
-
-def state_of(level, host):
-    return next(item["state"] for item in level["hosts"] if item["id"] == host.id)
-
-
-def test_status_says_that_the_hosts_are_down(repaired, victim, unseen):
-    assert [state_of(repaired[0], host) for host in (victim, unseen)] == ["down", "down"]
-
-
-def test_up_repairs_and_says_so(repaired):
-    _, done, after = repaired
     assert done.returncode == 0, done.stderr[-2000:]
     assert "half-made" in done.stderr
-    assert {host["state"] for host in after["hosts"]} == {"ok"}
-
-
-def test_nothing_of_it_is_left(repaired, sandbox, fleet):
+    assert {host["state"] for host in status()["hosts"]} == {"ok"}
+    drill.recovered("up has repaired the level, and said so", 1, lambda: True)
     assert set(sandbox.containers()) == {member.id for member in fleet.members}
-    wait_for(
-        lambda: "orchestrate" not in fleet.shell("salt", "pgrep -af salt-run").stdout,
-        120,
-        "the orchestration of the killed run has ended",
-    )
+    drill.wait_until("no orchestration is left", lambda: not orchestrates(fleet), 120)
 
 
-def test_of_two_commands_at_once_one_waits(victim):
-    words = [*FLEET, "apply", victim.name]
+def test_of_two_commands_at_once_one_waits(fleet):
+    words = [*FLEET, "apply", fleet.with_role("memcache-sessions")[-1].name]
     with subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as other:

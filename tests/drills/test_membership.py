@@ -11,6 +11,8 @@ from tests.support.hosts import LEVEL
 from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
+# Two whole runs of `up`, one of them with two hosts to be made.
+pytestmark = pytest.mark.long
 NAME = "memcache-cache2"
 # The portal and the directory have one host in a small level, and may have two.
 ACCOUNTS = "accounts2"

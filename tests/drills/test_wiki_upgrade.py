@@ -14,6 +14,7 @@ NEWER = "1.43.999"
 # A version that says another number, made of the newest that is there.
 MAKE = f"""
 set -eu
+umask 027
 export GIT_DIR={REPOSITORY} GIT_INDEX_FILE=$(mktemp -u)
 export GIT_AUTHOR_NAME=Drill GIT_AUTHOR_EMAIL=drill@example.org
 export GIT_COMMITTER_NAME=Drill GIT_COMMITTER_EMAIL=drill@example.org
@@ -30,6 +31,17 @@ rm -f "$GIT_INDEX_FILE"
 def carried_out(*words):
     done = fleet_command(*words, seconds=600)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def compare(fleet):
+    """What the master does each hour."""
+    fleet.with_role("salt")[0].check_output("systemctl start deploy-versions.service")
+
+
+def told(fleet):
+    """What `./fleet status` says of newer versions of the wiki."""
+    compare(fleet)
+    return json.loads(fleet_command("status", "--json").stdout)["versions"]["apps"]["mediawiki"]
 
 
 def versions(fleet, site):
@@ -69,14 +81,22 @@ def newer(fleet):
         database.check_output(
             f"mariadb -e \"UPDATE {name}.updatelog {change} WHERE ul_key = 'saltworks'\""
         )
+    compare(fleet)
 
 
 def test_another_version_of_mediawiki_and_back(fleet, site, newer):
     database = fleet.with_role("db")[0]
     before = versions(fleet, site)
     assert not any(newer in said for said in before.values())
+    master = fleet.with_role("salt")[0]
+    say = told(fleet)["say"]
+    assert f"{newer} is there. Remedy: `./fleet deploy mediawiki`" in say
+    assert say in master.run("/usr/local/lib/saltworks/versions-check").stdout
+    assert say in fleet_command("releases", "mediawiki").stdout
     with Readers(site, "docs", [PAGE]) as readers:
         carried_out("deploy", "mediawiki")
+        # A deploy compares by itself.
+        assert newer not in master.run("/usr/local/lib/saltworks/versions-check").stdout
         assert set(versions(fleet, site).values()) == {f"MediaWiki {newer}"}
         assert recorded(database) == [newer, newer]
         carried_out("rollback", "mediawiki")

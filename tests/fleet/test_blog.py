@@ -154,6 +154,10 @@ def test_a_post_is_read_at_once(blog, author):
     assert re.fullmatch(rf"{blog.url}/\d{{4}}/\d\d/fleet-test-{word}/", made["link"])
     assert word not in before
     assert word in blog.get("/").text
+    # The same list is a month's archive and the results of a search, each with its title.
+    month = made["link"].removeprefix(blog.url)[: len("/2000/01/")]
+    for path in (month, f"/?s={word}"):
+        assert blog.get(path).text.count("<h1 ") == 1, path
     assert word in blog.get("/feed/").text
     assert word in blog.get(made["link"].removeprefix(blog.url)).text
     again = random.token_hex(8)

@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+from tools.inventory import TREE
+
 FOLDER = "/var/lib/builder-trial"
 CONFIG = "/run/test-builder.json"
 REPOSITORY = f"{FOLDER}/repositories/trial/trial.git"
@@ -47,7 +49,7 @@ for address in connect:
 for path in sockets:
     probe(f"connect {path}", socket.socket(socket.AF_UNIX).connect, path)
 probe("resolve", socket.getaddrinfo, "localhost.localdomain.example.org", 80)
-for path in ("/usr/x", "/etc/x", "/var/tmp/x", "/x", "/dev/x", os.environ["BUILD_DATA"]):
+for path in ("/usr/x", "/etc/x", "/var/tmp/x", "/x", "/dev/x", os.environ.get("BUILD_DATA", "/y")):
     probe(f"write {path}", open, path, "a")
 for part in ("fd", "root", "cwd"):
     probe(f"look into {part}", os.listdir, f"/proc/1/{part}")
@@ -76,6 +78,33 @@ while True:
 """
 
 
+BASE = {"a.txt": "a", "probe.py": PROBE, "forks.py": FORKS}
+# The command line of the fence in which packages are fetched, around another command.
+FENCE = """
+import importlib.util, json, pathlib, sys
+
+path, config, folder, step = sys.argv[1:]
+spec = importlib.util.spec_from_file_location("site_build", path)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+known = json.loads(pathlib.Path(config).read_text())
+box, environment = module._outside(known, pathlib.Path(folder))
+pathlib.Path(folder, module.LOCK).touch()
+print(json.dumps(module._confined(known, "fetch-trial", box, environment, [step])))
+"""
+MODULE = "/var/cache/salt/minion/extmods/modules/site_build.py"
+CUT = """
+table inet saltworks_trial {
+    chain output {
+        type filter hook output priority -10; policy accept;
+        meta skuid builder-fetch reject
+    }
+}
+"""
+LOCK = "requirements.txt"
+PACKAGES = (TREE / f"salt/gitolite/seeds/webplatform/specs/{LOCK}").read_text("utf-8")
+
+
 class Trial:
     """A builder of its own on the host source1, with the real one's programs and fence."""
 
@@ -91,12 +120,12 @@ class Trial:
         for path in ("work", "cache", "releases"):
             self.host.check_output(f"mkdir -p {FOLDER}/{path}")
         self.host.check_output(f"git init --quiet --bare --initial-branch=main {REPOSITORY}")
-        self.commit({"a.txt": "a", "probe.py": PROBE, "forks.py": FORKS})
+        self.commit()
 
-    def commit(self, files):
-        """A commit of these files, and of no other."""
+    def commit(self, **files):
+        """A commit of these files beside those that all tests know."""
         entries = []
-        for name, text in files.items():
+        for name, text in (BASE | files).items():
             done = self.shell(f"git -C {REPOSITORY} hash-object -w --stdin", stdin=text)
             entries.append(f"100644 blob {done.stdout.strip()}\t{name}\n")
         tree = self.shell(f"git -C {REPOSITORY} mktree", stdin="".join(entries)).stdout.strip()
@@ -105,9 +134,9 @@ class Trial:
         self.host.check_output(f"git -C {REPOSITORY} update-ref refs/heads/main {commit}")
         return commit
 
-    def configure(self, steps, output="public", seconds=30, memory_mb=128, **changes):
+    def configure(self, steps, output="public", seconds=30, memory_mb=128, packages=(), **changes):
         app = {"repository": "trial/trial", "branch": "main", "build": steps, "output": output}
-        app |= {"seconds": seconds, "memory_mb": memory_mb}
+        app |= {"seconds": seconds, "memory_mb": memory_mb, "packages": list(packages)}
         config = self.real | {
             "folder": FOLDER,
             "repositories": f"{FOLDER}/repositories",
@@ -140,7 +169,7 @@ class Trial:
         """Files and processes beside whole releases."""
         found = self.host.check_output(
             f"find {FOLDER}/work -mindepth 1 ! -name '*.lock'; "
-            f"find {FOLDER}/releases -name '.new-*'; pgrep -u builder || true; "
+            f"find {FOLDER}/releases -name '.new-*'; pgrep -u builder,builder-fetch || true; "
             "systemctl list-units --all --no-legend 'build-trial*'"
         )
         return found.splitlines()
@@ -207,6 +236,69 @@ def test_a_build_reaches_nothing_of_the_host_or_the_level(trial, fleet):
     }
     assert [name for name, outcome in found.items() if outcome == "done"] == []
     assert len(found) > 20
+
+
+def test_who_fetches_packages_reaches_no_host_of_the_level_and_no_secret(trial, fleet):
+    connect = [(fleet.address(fleet.with_role(role)[0].name), port) for role, port in
+               (("salt", 4505), ("source", 8443), ("frontend", 443))]  # fmt: skip
+    connect.append(("127.0.0.1", 25))
+    for address, port in connect:
+        trial.host.check_output(f"timeout 5 bash -c '</dev/tcp/{address}/{port}'")
+    sockets = trial.host.check_output("find /run -type s 2>/dev/null || true").split()
+    secret = [*SECRET, "/etc/builder", "/etc/hosts"]
+    trial.configure([])
+    step = shlex.join(["python3", "-c", PROBE, json.dumps([secret, connect, sockets])])
+    folder = f"{FOLDER}/work/outside"
+    words = ["/opt/salt/bin/python", "-", MODULE, CONFIG, folder, step]
+    done = trial.shell(shlex.join(words), stdin=FENCE)
+    assert done.returncode == 0, done.stderr
+    done = trial.shell(shlex.join(json.loads(done.stdout)), seconds=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(trial.host.check_output(f"cat {folder}/packages/public/found.json"))
+    trial.host.check_output(f"rm -r {folder}")
+    assert found.pop("uid") == trial.host.user("builder-fetch").uid
+    assert "eth0" in found.pop("interfaces")
+    assert set(found.pop("environment")) >= {"HOME", "LANG", "PATH", "PIP_CERT"}
+    assert [name for name, outcome in found.items() if outcome == "done"] == []
+    assert len(found) > 20
+
+
+def test_what_was_fetched_once_is_not_asked_for_again(trial):
+    # The site `specs` has it since the level was raised.
+    kept = "/var/lib/builder/packages"
+    trial.host.check_output(
+        f"mkdir -p {FOLDER}/packages && cp -a {kept}/specs {FOLDER}/packages/trial"
+    )
+    trial.commit(**{LOCK: PACKAGES})
+    steps = [
+        f'pip install --quiet --requirement {LOCK} --target "$HOME/x"',
+        'mkdir public; cp "$HOME/x/mdurl/__init__.py" public/x',
+    ]
+    how = {"packages": [LOCK], "memory_mb": 512}
+    assert trial.shell("nft -f -", stdin=CUT).returncode == 0
+    try:
+        release = trial.build(steps, **how)["release"]
+        trial.host.check_output(f"rm -r {FOLDER}/packages/trial")
+        said = trial.refused([*steps, "true"], **how)
+    finally:
+        trial.host.check_output("nft delete table inet saltworks_trial")
+    assert "import" in trial.released(release, "x")
+    assert "its packages cannot be fetched" in said and "Remedy: docs/runbooks" in said
+    assert trial.left() == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "why"),
+    [
+        (PACKAGES.replace("efa", "efb"), "DO NOT MATCH THE HASHES"),
+        ("mdurl==0.1.2\n", "mdurl==0.1.2 has no hash. Remedy: "),
+    ],
+)
+def test_a_package_that_is_not_that_of_the_lock_is_refused(trial, lock, why):
+    trial.commit(**{LOCK: lock})
+    assert why in trial.refused(["true"], packages=[LOCK])
+    assert trial.left() == []
+    assert trial.host.check_output(f"ls -A {FOLDER}/packages/trial || true") == ""
 
 
 def test_only_the_cache_stays_for_the_next_build(trial):

@@ -15,11 +15,6 @@ with socket.socket(socket.AF_UNIX) as line:
 
 
 @pytest.fixture(scope="module")
-def secrets(fleet):
-    return database.secrets_of(fleet)
-
-
-@pytest.fixture(scope="module")
 def nodes(fleet):
     return fleet.with_role("db")
 

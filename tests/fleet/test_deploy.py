@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.support.hosts import fleet_command
-from tests.support.pushes import APP, Readers, served
+from tests.support.pushes import APP, STATIC, Readers, served
 from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
@@ -40,7 +40,7 @@ def on_hosts(frontends, what="current"):
 
 
 def test_every_static_site_has_a_release(site):
-    for app in ("www", "webat25", "compat"):
+    for app in STATIC:
         found = served(site, app)
         assert {status for status, _, _ in found.values()} == {200}
         (release,) = {release for _, release, _ in found.values()}
@@ -174,6 +174,43 @@ def test_what_a_minion_tells_the_master_becomes_no_command(fleet, frontends, pus
     # What was sent before this one has been heard.
     assert pusher.deploy(trial__index_html_j2=page("Afterwards"))["state"] == "live"
     assert not master.file(trace).exists
+
+
+def test_what_runs_is_held_against_what_is_there(fleet):
+    (master,) = fleet.with_role("salt")
+    assert master.service("deploy-versions.timer").is_running
+    assert master.service("deploy-versions.timer").is_enabled
+    master.check_output("systemctl start deploy-versions.service")
+    found = json.loads(fleet_command("status", "--json").stdout)["versions"]
+    assert found["why"] is None and set(found["apps"]) >= {"mediawiki", "wordpress"}
+    assert all(app["runs"] and app["newest"] for app in found["apps"].values()), found
+    wrong = [app["say"] for app in found["apps"].values() if app["say"]]
+    assert master.run("/usr/local/lib/saltworks/versions-check").rc == bool(wrong)
+
+
+def test_a_unit_that_does_not_take_a_release_is_noticed(fleet):
+    """Of an app of its own, on one host, that nobody deploys."""
+    host = fleet.with_role("app")[0]
+    pool, config, app = "/etc/php/8.4/fpm/pool.d/zz-trial.conf", "/run/trial.json", "trial"
+    known = {"folder": "/run/trial", "apps": {app: {"keep": 2, "renew": ["php*-fpm.service"]}}}
+    releases = [f"{digit * 40}-0badcafe" for digit in "12"]
+    call = "salt-call --local --retcode-passthrough site_release.switch"
+    host.check_output("mkdir -p %s", f"/run/trial/{app}/releases")
+    host.check_output(f"cd /run/trial/{app}/releases && mkdir -p {' '.join(releases)}")
+    host.check_output("echo %s > %s", json.dumps(known), config)
+    try:
+        host.check_output(f"{call} {app} {releases[0]} config={config}")
+        host.check_output("echo 'nonsense = [' > %s", pool)
+        done = host.run(f"{call} {app} {releases[1]} config={config}")
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.rc != 0 and "php8.4-fpm.service did not reload" in said, said
+        assert "unknown entry" in said
+        # It serves on, with what it had read before.
+        assert host.service("php8.4-fpm").is_running
+    finally:
+        host.run(f"rm -f {pool}")
+        host.check_output(f"{call} {app} {releases[0]} config={config}")
+        host.run(f"rm -rf /run/trial {config}")
 
 
 def test_what_there_is_not_is_refused_in_words():

@@ -85,7 +85,7 @@ def test_the_pages_below_a_site_are_there(edge):
 
 
 @SIZES
-@pytest.mark.parametrize("static", [*sorted(set(STATIC) - {"www"}), "compat/css"])
+@pytest.mark.parametrize("static", [*sorted(set(STATIC) - {"www"}), "compat/css", "code/layout"])
 def test_a_static_site_in_a_browser(visitors, static, size):
     name, _, path = static.partition("/")
     visitor = visitors(size=size)

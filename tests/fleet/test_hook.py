@@ -1,16 +1,14 @@
 """Webhooks of pushes, through the public edge: taken, refused, and heard by the master."""
 
 import json
-import subprocess
 import time
 from concurrent import futures
 
 import pytest
 
 from tests.support.hook import APP, NAME, Sender, count, heard
-from tests.support.hosts import LEVEL
+from tests.support.hosts import fleet_command
 from tests.support.waiting import wait_for
-from tools.inventory import TREE
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +146,6 @@ def test_the_receiver_s_user_reaches_nothing_of_the_master(master):
 
 
 def test_it_is_among_the_services(site):
-    done = subprocess.run(
-        [str(TREE / "fleet"), "--level", LEVEL, "status", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = fleet_command("status", "--json")
     found = {service["name"]: service["url"] for service in json.loads(done.stdout)["services"]}
     assert found["hook"] == site.url("hook")

@@ -5,11 +5,9 @@ import threading
 import time
 
 import pytest
-import yaml
 
-from tests.support.keystores import SECRETS, command, probe, talk
+from tests.support.keystores import command, probe, talk
 from tests.support.waiting import wait_for
-from tools.inventory import is_sandbox
 
 SESSIONS_MEMCACHED, SESSIONS_REDIS = 11211, 6379
 CACHE_MEMCACHED, CACHE_REDIS = 11255, 6355
@@ -38,16 +36,6 @@ FORBIDDEN = [
     ("SUBSCRIBE", "channel"),
     ("BLPOP", "list", "1"),
 ]
-
-
-@pytest.fixture(scope="module")
-def secrets(fleet):
-    """The secrets of the level: fakes, which stand in git in clear for a sandbox only."""
-    path = SECRETS / fleet.inventory.level / "secrets.yaml"
-    found = yaml.safe_load(path.read_text("utf-8"))
-    if not is_sandbox(fleet.inventory.level):
-        pytest.skip("this level's secrets are not in clear")
-    return found
 
 
 @pytest.fixture(scope="module")

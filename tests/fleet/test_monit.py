@@ -6,6 +6,14 @@ from tests.support import registry
 from tests.support.services import stopped
 from tests.support.waiting import wait_for
 
+# Beside those that every host has.
+PROGRAMS = {
+    "app": ["wiki-docs", "wiki-test"],
+    "db": ["galera-left"],
+    "salt": ["versions"],
+    "source": ["upstreams"],
+}
+
 
 def _summary(host):
     """{check: status} as `monit summary` prints it; the host, whose id it cuts, is `system`."""
@@ -16,11 +24,7 @@ def _summary(host):
 def test_every_service_is_watched_and_well(host, fleet):
     wanted = {service["name"] for service in registry.services(fleet.inventory.names, host.roles)}
     wanted |= {"root", "resolver", "system", "mail-queue", "certificates"}
-    if "app" in host.roles:
-        wanted |= {"wiki-docs", "wiki-test"}
-    if "source" in host.roles:
-        wanted |= {"upstreams"}
-
+    wanted |= {name for role in host.roles for name in PROGRAMS.get(role, ())}
     assert set(_summary(host)) == wanted
 
     def well():

@@ -4,9 +4,7 @@ import json
 import secrets as random
 
 import pytest
-import yaml
 
-from tests.support.keystores import SECRETS
 from tests.support.waiting import wait_for
 
 # Reads one question from standard input, so that no password is in a process list.
@@ -34,14 +32,14 @@ print(json.dumps([code, text]))
 class Engine:
     """The port that apps use, on one host."""
 
-    def __init__(self, fleet, host, passwords):
-        self.fleet, self.host, self.passwords = fleet, host, passwords
+    def __init__(self, fleet, host, secrets):
+        self.fleet, self.host, self.secrets = fleet, host, secrets
 
     def ask(self, user, method, path, body=None, password=None, base="https://127.0.0.1:9200"):
         """(status, data); status 0 where there is no answer at all."""
         question = {
             "user": user,
-            "password": password or self.passwords.get(f"opensearch-{user}", ""),
+            "password": password or self.secrets.get(f"opensearch-{user}", ""),
             "method": method,
             "url": base + path,
             "body": body,
@@ -60,15 +58,6 @@ class Engine:
 
 
 @pytest.fixture(scope="module")
-def passwords(fleet):
-    """The secrets of the level: fakes, which stand in git in clear for a sandbox only."""
-    found = yaml.safe_load((SECRETS / fleet.inventory.level / "secrets.yaml").read_text("utf-8"))
-    if not found["opensearch-wiki"].startswith("sandbox-only-"):
-        pytest.skip("this level's secrets are not in clear")
-    return found
-
-
-@pytest.fixture(scope="module")
 def node(fleet):
     found = fleet.with_role("elastic")
     if not found:
@@ -77,10 +66,10 @@ def node(fleet):
 
 
 @pytest.fixture(scope="module")
-def engine(fleet, node, passwords):
+def engine(fleet, node, secrets):
     """As an app sees it; on the node itself where the level has no app host."""
     apps = fleet.with_role("app")
-    return Engine(fleet, apps[0].name if apps else node, passwords)
+    return Engine(fleet, apps[0].name if apps else node, secrets)
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,16 @@
 """The repositories of the apps: cloned and pushed over SSH, and shown as pages."""
 
-import os
 import secrets
 import subprocess
 
 import pytest
-import yaml
 
 from tests.support.hosts import LEVEL
-from tools.inventory import TREE
+from tests.support.pushes import APPS, Pusher
 
 OWNER, REPOSITORY = "webplatform", "webplatform/www"
 BARE = f"/var/lib/git/repositories/{REPOSITORY}.git"
-SITES = yaml.safe_load((TREE / "pillar/static-sites.yaml").read_text("utf-8"))
-BRANCH = SITES["www"]["branches"].get(LEVEL)
+BRANCH = APPS["www"]["branches"].get(LEVEL)
 
 pytestmark = pytest.mark.skipif(not BRANCH, reason="no repository is for this level")
 
@@ -23,53 +20,9 @@ def source(fleet):
     return fleet.with_role("source")[0]
 
 
-class Pusher:
-    """Somebody with git and an SSH configuration."""
-
-    def __init__(self, fleet, source, folder, *options):
-        # No connection of another account is taken over, and no settings of this machine.
-        ssh = ["ssh", "-F", str(fleet.ssh_config), "-o", "ControlPath=none", *options]
-        self.url, self.folder = f"git@{source.name}:{REPOSITORY}", folder
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "GIT_SSH_COMMAND": " ".join(ssh),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            **{
-                f"GIT_{role}_{what}": value
-                for role in ("AUTHOR", "COMMITTER")
-                for what, value in (("NAME", "Test"), ("EMAIL", "test@example.org"))
-            },
-        }
-
-    def git(self, *command, folder=None):
-        return subprocess.run(
-            ["git", *command],
-            cwd=folder or self.folder / "tree",
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def clone(self):
-        return self.git("clone", "--quiet", self.url, "tree", folder=self.folder)
-
-    def commit(self):
-        done = self.git("commit", "--quiet", "--allow-empty", "-m", secrets.token_hex(8))
-        assert done.returncode == 0, done.stderr
-        return self.git("rev-parse", "HEAD").stdout.strip()
-
-
 @pytest.fixture
-def pusher(fleet, source, tmp_path):
-    made = Pusher(fleet, source, tmp_path)
-    done = made.clone()
-    assert done.returncode == 0, done.stderr
-    return made
+def pusher(fleet, tmp_path):
+    return Pusher(fleet, tmp_path, "www")
 
 
 @pytest.fixture
@@ -77,7 +30,7 @@ def topic(pusher):
     """The name of a branch that is gone at the end."""
     name = f"test-{secrets.token_hex(4)}"
     yield name
-    pusher.git("push", "origin", f":refs/heads/{name}")
+    pusher.git("push", "origin", f":refs/heads/{name}", check=False)
 
 
 def head(source, ref):
@@ -95,7 +48,7 @@ def test_a_clone_has_the_first_version(pusher):
     assert any(name.startswith(".well-known/") for name in files)
 
 
-def test_a_stranger_s_key_opens_nothing(fleet, source, tmp_path):
+def test_a_stranger_s_key_opens_nothing(fleet, source, pusher, tmp_path):
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     # Of the fleet's own configuration only where the host is, and its key.
@@ -116,9 +69,8 @@ def test_a_stranger_s_key_opens_nothing(fleet, source, tmp_path):
         f"  IdentityFile {key}\n  IdentitiesOnly yes\n  BatchMode yes\n  ConnectTimeout 10\n",
         encoding="utf-8",
     )
-    stranger = Pusher(fleet, source, tmp_path)
-    stranger.environment["GIT_SSH_COMMAND"] = f"ssh -F {config}"
-    done = stranger.clone()
+    pusher.environment["GIT_SSH_COMMAND"] = f"ssh -F {config}"
+    done = pusher.git("ls-remote", "origin", check=False)
     assert done.returncode != 0 and "Permission denied (publickey)" in done.stderr
 
 
@@ -139,32 +91,31 @@ def test_a_key_opens_no_shell(pusher, fleet, source, command):
 
 def test_another_branch_is_taken_rewritten_and_deleted(pusher, source, topic):
     made = pusher.commit()
-    done = pusher.git("push", "origin", f"HEAD:refs/heads/{topic}")
-    assert done.returncode == 0, done.stderr
-    assert head(source, f"refs/heads/{topic}") == made
     # The receiver was asked, and has told what it is made of.
-    assert "webhook: " in done.stderr
+    assert "webhook: " in pusher.push(f"refs/heads/{topic}")
+    assert head(source, f"refs/heads/{topic}") == made
 
     pusher.git("commit", "--quiet", "--amend", "--allow-empty", "-m", "another")
-    assert pusher.git("push", "origin", f"HEAD:refs/heads/{topic}").returncode != 0
-    assert pusher.git("push", "--force", "origin", f"HEAD:refs/heads/{topic}").returncode == 0
-    assert pusher.git("push", "origin", f":refs/heads/{topic}").returncode == 0
+    words = ("origin", f"HEAD:refs/heads/{topic}")
+    assert pusher.git("push", *words, check=False).returncode != 0
+    pusher.git("push", "--force", *words)
+    pusher.git("push", "origin", f":refs/heads/{topic}")
     assert head(source, f"refs/heads/{topic}") == ""
 
 
 def test_the_level_s_branch_is_not_rewritten(pusher, source):
     before = head(source, f"refs/heads/{BRANCH}")
     # Nothing that this branch has seen.
-    assert pusher.git("checkout", "--quiet", "--orphan", "test-orphan").returncode == 0
+    pusher.git("checkout", "--quiet", "--orphan", "test-orphan")
     pusher.commit()
-    done = pusher.git("push", "--force", "origin", f"HEAD:refs/heads/{BRANCH}")
+    done = pusher.git("push", "--force", "origin", f"HEAD:refs/heads/{BRANCH}", check=False)
     assert done.returncode != 0 and "DENIED" in done.stderr
     assert head(source, f"refs/heads/{BRANCH}") == before
 
 
 def test_the_level_s_branch_is_not_deleted(pusher, source):
     before = head(source, f"refs/heads/{BRANCH}")
-    assert pusher.git("push", "origin", f":refs/heads/{BRANCH}").returncode != 0
+    assert pusher.git("push", "origin", f":refs/heads/{BRANCH}", check=False).returncode != 0
     assert before and head(source, f"refs/heads/{BRANCH}") == before
 
 

@@ -2,12 +2,11 @@
 
 import json
 import shlex
-import subprocess
 
 import pytest
 import yaml
 
-from tests.fleet.test_source import Pusher
+from tests.support.pushes import Pusher
 from tools.inventory import TREE
 
 TABLE = yaml.safe_load((TREE / "pillar/upstreams.yaml").read_text("utf-8"))
@@ -56,19 +55,18 @@ def test_they_are_read_as_the_others(source, site, name):
 
 @pytest.mark.parametrize("name", IMPORTED)
 def test_a_push_is_refused_with_words_and_by_the_rules_without_them(fleet, source, tmp_path, name):
-    pusher = Pusher(fleet, source, tmp_path)
+    pusher = Pusher(fleet, tmp_path, "www")
     url = f"git@{source.name}:{name}"
-    listed = pusher.git("ls-remote", url, folder=tmp_path)
-    assert listed.returncode == 0 and "refs/heads/upstream" in listed.stdout
-    subprocess.run(["git", "init", "--quiet", str(tmp_path / "tree")], check=True)
+    listed = pusher.git("ls-remote", url)
+    assert "refs/heads/upstream" in listed.stdout
     pusher.commit()
     words = f"{bare(name)}/.gitolite.down"
     for ref in ("refs/heads/upstream", "refs/heads/mine", "refs/tags/0.1"):
-        done = pusher.git("push", "--force", url, f"HEAD:{ref}")
+        done = pusher.git("push", "--force", url, f"HEAD:{ref}", check=False)
         assert done.returncode != 0 and "Nobody pushes here" in done.stderr
     source.check_output(f"mv {words} {words}.away")
     try:
-        done = pusher.git("push", "--force", url, "HEAD:refs/heads/mine")
+        done = pusher.git("push", "--force", url, "HEAD:refs/heads/mine", check=False)
         assert done.returncode != 0 and "DENIED by refs/" in done.stderr
     finally:
         source.check_output(f"mv {words}.away {words}")

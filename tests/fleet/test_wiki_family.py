@@ -46,11 +46,6 @@ with line.makefile("rb") as answer:
 
 
 @pytest.fixture(scope="module")
-def secrets(fleet):
-    return database.secrets_of(fleet)
-
-
-@pytest.fixture(scope="module")
 def app(fleet):
     return fleet.with_role("app")[0]
 

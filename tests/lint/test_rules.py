@@ -11,22 +11,24 @@ from tests.support.offline import none
 # -- the repository ------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        rules.wrong_states,
-        rules.wrong_modes,
-        rules.wrong_role_files,
-        rules.mine_calls,
-        rules.masked_pillar,
-        rules.site_prefixes,
-        rules.unmarked,
-        rules.incomplete_components,
-        rules.wrong_readmes,
-        rules.wrong_links,
-    ],
-    ids=lambda rule: rule.__name__,
-)
+RULES = [
+    rules.wrong_states,
+    rules.wrong_modes,
+    rules.wrong_role_files,
+    rules.mine_calls,
+    rules.masked_pillar,
+    rules.site_prefixes,
+    rules.unmarked,
+    rules.incomplete_components,
+    rules.wrong_readmes,
+]
+
+
+def each(some):
+    return pytest.mark.parametrize("rule", some, ids=lambda rule: rule.__name__)
+
+
+@each([*RULES, rules.wrong_links])
 def test_the_tree(tree, rule):
     none(rule(tree))
 
@@ -75,21 +77,7 @@ def edit(tree, path, old, new):
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        rules.wrong_states,
-        rules.wrong_modes,
-        rules.wrong_role_files,
-        rules.mine_calls,
-        rules.masked_pillar,
-        rules.site_prefixes,
-        rules.unmarked,
-        rules.incomplete_components,
-        rules.wrong_readmes,
-    ],
-    ids=lambda rule: rule.__name__,
-)
+@each(RULES)
 def test_a_good_tree_passes(small_tree, rule):
     none(rule(small_tree))
 

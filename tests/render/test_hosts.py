@@ -6,15 +6,8 @@ import pytest
 import yaml
 
 from tests.render import rules
-from tests.support.offline import none
+from tests.support.offline import every_host, none
 from tools import compiler
-
-TREE = compiler.OFFLINE.parent.parent
-HOSTS = [
-    (level, host) for level in compiler.levels(TREE) for host in compiler.host_ids(TREE, level)
-]
-
-every_host = pytest.mark.parametrize(("level", "host_id"), HOSTS, ids=[host for _, host in HOSTS])
 
 
 @pytest.fixture(scope="session")

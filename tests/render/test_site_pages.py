@@ -172,7 +172,7 @@ def contrast(one, other):
 
 def test_text_can_be_read_in_light_and_in_dark():
     assert round(contrast((0, 0, 0), (1, 1, 1)), 1) == 21
-    sets = colours((TREE / "salt/site-pages/files/site.css").read_text(encoding="utf-8"))
+    sets = colours((TREE / "salt/site-pages/files/palette.css.j2").read_text(encoding="utf-8"))
     assert len(sets) == 2
     for found in sets:
         for text in ("ink", "quiet", "link", "bad", "good"):

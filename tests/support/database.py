@@ -4,16 +4,13 @@ import itertools
 import json
 import shlex
 import threading
-
-import pytest
-import yaml
+import time
 
 from tests.support.waiting import wait_for
-from tools.inventory import TREE, is_sandbox
 
-SECRETS = TREE / "pillar" / "secrets"
 PYTHON = "/opt/salt/bin/python3"
 CA = "/etc/ssl/site/ca.crt"
+RECOVER = "salt-run --out=json state.orchestrate orch.db_recover"
 
 # Runs on the host. The job comes by standard input: a password in a command line
 # would stand in the process list.
@@ -51,41 +48,35 @@ print(json.dumps({"said": said}))
 """
 )
 
-# One client that writes numbers in turn, and says after each that was acknowledged.
+# One client that writes numbers in turn, and tells of each at once: [number, None] was
+# acknowledged, [number, text] was not. Ends with its standard input.
 _WRITE = (
-    _CONNECT
+    _CONNECT.replace("json.load(sys.stdin)", "json.loads(sys.stdin.readline())")
     + """
-begin = time.monotonic()
+import threading
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+def tell(*what):
+    print(json.dumps(what), flush=True)
 line, number = None, 0
-acknowledged, failures, servers = [], [], []
-while time.monotonic() - begin < job["seconds"]:
+while not ended.is_set():
     number += 1
     try:
         if line is None:
             line = connect()
             with line.cursor() as cursor:
                 cursor.execute("SELECT @@hostname")
-                servers.append(cursor.fetchone()[0])
+                tell("server", cursor.fetchone()[0])
         with line.cursor() as cursor:
             cursor.execute(job["statement"], (number,))
-        acknowledged.append([number, time.monotonic() - begin])
-        time.sleep(0.01)
+        tell(number, None)
+        ended.wait(0.02)
     except (pymysql.Error, OSError) as error:
-        failures.append([str(error), time.monotonic() - begin])
+        tell(number, str(error))
         line = None
-        time.sleep(0.1)
-print(json.dumps({"acknowledged": acknowledged, "failures": failures, "servers": servers}))
+        ended.wait(0.1)
 """
 )
-
-
-def secrets_of(fleet):
-    """The secrets of the level: fakes, which stand in git in clear for a sandbox only."""
-    path = SECRETS / fleet.inventory.level / "secrets.yaml"
-    found = yaml.safe_load(path.read_text("utf-8"))
-    if not is_sandbox(fleet.inventory.level):
-        pytest.skip("this level's secrets are not in clear")
-    return found
 
 
 def _run(fleet, name, program, job, seconds):
@@ -115,44 +106,98 @@ def ask(fleet, name, *statements, user="wiki", password, address="127.0.0.1", tl
 
 class Writer:
     """
-    A client on an app host that writes to a table for a while, beside the test.
+    A client on an app host that writes numbers to a table, beside the test.
 
-    ``with Writer(…) as writer: …``; afterwards ``writer.result`` is
-    ``{"acknowledged": [[number, seconds], …], "failures": [[text, seconds], …],
-    "servers": [host name of each connection]}``.
+    ``with Writer(…) as writer: …``
+
+    fleet, name
+        The fleet, and the host that the client runs on.
+
+    table
+        Its own, as of :py:func:`make_table`.
+
+    password
+        The wiki's.
+
+    bytes_each
+        What each row takes besides its number.
+
+    told
+        ``[(seconds, number, None or the error), …]``, as it happens.
+
+    servers
+        The host name of each connection.
     """
 
-    def __init__(self, fleet, name, table, *, seconds, password):
-        self._arguments = (fleet, name, _WRITE)
+    def __init__(self, fleet, name, table, *, password, bytes_each=0):
+        self._fleet, self._name = fleet, name
+        statement = f"INSERT INTO {table} VALUES (%s, REPEAT('x', {bytes_each}))"  # noqa: S608
         self._job = {
             "address": "127.0.0.1",
             "user": "wiki",
             "password": password,
             "ca": CA,
-            "statement": f"INSERT INTO {table} VALUES (%s)",  # noqa: S608 - its own table
-            "seconds": seconds,
+            "statement": statement,
         }
-        self._thread = threading.Thread(target=self._write)
-        self.result = None
-
-    def _write(self):
-        self.result = _run(*self._arguments, self._job, self._job["seconds"] + 60)
+        self.told, self.servers = [], []
 
     def __enter__(self):
+        self._client = self._fleet.begin(self._name, f"{PYTHON} -c {shlex.quote(_WRITE)}")
+        self._client.stdin.write(json.dumps(self._job) + "\n")
+        self._client.stdin.flush()
+        self._thread = threading.Thread(target=self._listen)
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
-        self._thread.join()
+    def _listen(self):
+        for line in self._client.stdout:
+            what, said = json.loads(line)
+            if what == "server":
+                self.servers.append(said)
+            else:
+                self.told.append((time.monotonic(), what, said))
 
-    def numbers(self):
+    def __exit__(self, *_):
+        # The last statement may wait for an answer that does not come.
+        try:
+            self._client.stdin.close()
+            self._client.wait(30)
+        finally:
+            self._client.kill()
+            self._thread.join()
+
+    def acknowledged(self):
         """The numbers of the rows that were acknowledged."""
-        return {number for number, _ in self.result["acknowledged"]}
+        return {number for _, number, error in self.told if error is None}
+
+    def failures(self):
+        """What those were told whose row was not acknowledged."""
+        return [error for _, _, error in self.told if error is not None]
 
     def longest_gap(self):
-        """The longest time without an acknowledged row, in seconds."""
-        times = [0.0, *[at for _, at in self.result["acknowledged"]]]
+        """The longest time between two acknowledged rows, in seconds."""
+        times = [at for at, _, error in self.told if error is None]
         return max(after - before for before, after in itertools.pairwise(times))
+
+
+def make_table(host, table):
+    """A table for a :py:class:`Writer`; what a killed drill left of it goes."""
+    as_root(host, f"DROP TABLE IF EXISTS {table}")
+    as_root(host, f"CREATE TABLE {table} (number INT PRIMARY KEY, filler MEDIUMTEXT)")
+
+
+def numbers_on(host, table):
+    """The numbers that a database host has in a writer's table."""
+    found = as_root(host, f"SELECT number FROM {table}")  # noqa: S608 - its own table
+    return {int(line) for line in found.splitlines()}
+
+
+def recover(fleet):
+    """Run the recovery; return its steps as ``{sentence: state's result}``."""
+    done = fleet.shell("salt", RECOVER, seconds=900)
+    assert done.returncode == 0, done.stdout[-3000:]
+    (steps,) = json.loads(done.stdout)["data"].values()
+    return {step["__id__"]: step for step in steps.values()}
 
 
 def as_root(host, statement):
@@ -167,10 +212,14 @@ def status(host, name):
 
 def whole(hosts):
     """Whether every one of these hosts is synced in a cluster of just these."""
+    wanted = {
+        "wsrep_local_state_comment": "Synced",
+        "wsrep_cluster_status": "Primary",
+        "wsrep_cluster_size": str(len(hosts)),
+    }
+    ask = "SHOW GLOBAL STATUS WHERE Variable_name IN ('{}')".format("', '".join(wanted))
     return all(
-        status(host, "wsrep_local_state_comment") == "Synced"
-        and status(host, "wsrep_cluster_status") == "Primary"
-        and status(host, "wsrep_cluster_size") == str(len(hosts))
+        dict(line.split("\t") for line in as_root(host, ask).splitlines()) == wanted
         for host in hosts
     )
 

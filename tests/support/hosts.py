@@ -9,6 +9,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 import testinfra
 import yaml
 
@@ -55,6 +56,14 @@ class Fleet:
         path = inventory.TREE / "pillar" / "level" / f"{self.inventory.level}.sls"
         return yaml.safe_load(path.read_text("utf-8").split("{%", maxsplit=1)[0])["site"]["domain"]
 
+    def secrets(self):
+        """The level's secrets: fakes, which stand in git in clear for a sandbox only."""
+        level = self.inventory.level
+        if not inventory.is_sandbox(level):
+            pytest.skip("this level's secrets are not in clear")
+        path = inventory.TREE / "pillar" / "secrets" / level / "secrets.yaml"
+        return yaml.safe_load(path.read_text("utf-8"))
+
     def with_role(self, role=None):
         """
         The hosts that have all of these roles, in order: testinfra hosts.
@@ -76,6 +85,11 @@ class Fleet:
             self._open[found.id] = opened
         return self._open[found.id]
 
+    def _words(self, name, command):
+        quoted = "'" + command.replace("'", "'\\''") + "'"
+        alias = self._alias[self.inventory.find(name).id]
+        return ["ssh", "-F", str(self.ssh_config), alias, "sudo", "sh", "-c", quoted]
+
     def shell(self, name, command, stdin=None, seconds=60):
         """
         Run a shell command on a host as root; return its CompletedProcess.
@@ -83,21 +97,27 @@ class Fleet:
         For what testinfra has no word for: standard input, time limits.
         """
         return subprocess.run(
-            [
-                "ssh",
-                "-F",
-                str(self.ssh_config),
-                self._alias[self.inventory.find(name).id],
-                "sudo",
-                "sh",
-                "-c",
-                "'" + command.replace("'", "'\\''") + "'",
-            ],
+            self._words(name, command),
             input=stdin,
             stdin=None if stdin is not None else subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=seconds,
+            check=False,
+        )
+
+    def begin(self, name, command):
+        """Begin a shell command on a host as root; return its Popen, input and output as text."""
+        return subprocess.Popen(
+            self._words(name, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def hang_up(self, name):
+        """End the connection to a host that is kept for the next command: it is about to die."""
+        alias = self._alias[self.inventory.find(name).id]
+        subprocess.run(
+            ["ssh", "-F", str(self.ssh_config), "-O", "exit", alias],
+            capture_output=True,
             check=False,
         )
 

@@ -3,10 +3,6 @@
 import json
 import shlex
 
-from tools.inventory import TREE
-
-SECRETS = TREE / "pillar" / "secrets"
-
 # Runs on the host. What is said comes by standard input: a password in a command
 # line would stand in the process list.
 _TALK = """

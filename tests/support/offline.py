@@ -9,6 +9,11 @@ import yaml
 from tools import compiler
 
 TREE = Path(__file__).resolve().parents[2]
+HOSTS = [
+    (level, host) for level in compiler.levels(TREE) for host in compiler.host_ids(TREE, level)
+]
+# A test that takes `level` and `host_id`, once for each host of each level.
+every_host = pytest.mark.parametrize(("level", "host_id"), HOSTS, ids=[host for _, host in HOSTS])
 
 
 def none(problems):

@@ -17,11 +17,11 @@ from tests.support.hosts import LEVEL, fleet_command
 from tests.support.waiting import wait_for
 from tools.inventory import TREE
 
-APPS = {
-    name: app
+STATIC, OTHERS = (
+    yaml.safe_load((TREE / f"pillar/{file}.yaml").read_text("utf-8"))
     for file in ("static-sites", "apps")
-    for name, app in yaml.safe_load((TREE / f"pillar/{file}.yaml").read_text("utf-8")).items()
-}
+)
+APPS = STATIC | OTHERS
 # The site that tests push to.
 APP = "compat"
 TABLE = "/var/lib/deploy/deploys.sqlite"
@@ -54,22 +54,25 @@ class Pusher:
         self.branch = APPS[app]["branches"][LEVEL]
         source = fleet.with_role("source")[0].name
         self.url = f"git@{source}:{APPS[app]['repository']}"
-        self.environment = dict(
-            os.environ,
-            GIT_SSH_COMMAND=shlex.join(["ssh", "-F", str(fleet.ssh_config)]),
-            GIT_CONFIG_GLOBAL="/dev/null",
-            GIT_TERMINAL_PROMPT="0",
-        )
+        # No connection of another account is taken over, and no settings of this machine.
+        ssh = ["ssh", "-F", str(fleet.ssh_config), "-o", "ControlPath=none"]
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "GIT_SSH_COMMAND": shlex.join(ssh),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_TERMINAL_PROMPT": "0",
+        }
         for role in ("AUTHOR", "COMMITTER"):
-            self.environment[f"GIT_{role}_NAME"] = "An Pusher"
-            self.environment[f"GIT_{role}_EMAIL"] = "author@example.org"
+            self.environment[f"GIT_{role}_NAME"] = "A Pusher"
+            self.environment[f"GIT_{role}_EMAIL"] = "pusher@example.org"
         self.clone()
         self.first = self.head()
 
     def clone(self):
-        """Have the repository as it is now."""
-        words = ("--quiet", "--branch", self.branch, self.url, str(self.folder))
-        self.git("clone", *words, at=self.folder.parent)
+        """Have the repository as it is now, on the branch that it offers: the level's."""
+        self.git("clone", "--quiet", self.url, str(self.folder), at=self.folder.parent)
 
     def git(self, *words, at=None, check=True):
         """Run git in the clone; return its CompletedProcess."""
@@ -77,9 +80,10 @@ class Pusher:
             ["git", *words],
             cwd=at or self.folder,
             env=self.environment,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0 or not check, done.stdout + done.stderr

@@ -3,6 +3,22 @@
 import contextlib
 
 
+def put_away(*units):
+    """
+    Two shell scripts: one stops units for as long as it takes, one starts them again.
+
+    Monit looks every ten seconds and starts what does not run: systemd refuses it.
+    """
+    names = " ".join(units)
+    refusals = " ".join(f"/run/systemd/system/{unit}.service.d/stopped.conf" for unit in units)
+    return (
+        f"for refusal in {refusals}; do mkdir -p ${{refusal%/*}} && "
+        'printf "[Unit]\\nRefuseManualStart=yes\\n" > $refusal || exit 1; done; '
+        f"systemctl daemon-reload && systemctl stop {names}",
+        f"rm -f {refusals} && systemctl daemon-reload && systemctl start {names}",
+    )
+
+
 @contextlib.contextmanager
 def stopped(host, *units):
     """
@@ -13,20 +29,10 @@ def stopped(host, *units):
 
     units
         Their names.
-
-    Monit looks every ten seconds and starts what does not run: systemd refuses it.
     """
-    names = " ".join(units)
-    refusals = " ".join(f"/run/systemd/system/{unit}.service.d/stopped.conf" for unit in units)
+    away, back = put_away(*units)
     try:
-        host.run_expect(
-            [0],
-            f"for refusal in {refusals}; do mkdir -p ${{refusal%/*}} && "
-            'printf "[Unit]\\nRefuseManualStart=yes\\n" > $refusal || exit 1; done; '
-            f"systemctl daemon-reload && systemctl stop {names}",
-        )
+        host.run_expect([0], away)
         yield
     finally:
-        host.run_expect(
-            [0], f"rm -f {refusals} && systemctl daemon-reload && systemctl start {names}"
-        )
+        host.run_expect([0], back)

@@ -50,6 +50,7 @@ def wiki(template="wiki.php.j2", site="docs", **changes):
         release="/srv/release/wiki",
         code="/srv/release/mediawiki/current",
         cdn_servers=[],
+        domain="webplatform.test",
         accounts="https://accounts.webplatform.test",
     )
 
@@ -138,6 +139,7 @@ def test_each_wiki_has_its_own_name_database_and_cache():
         assert f"server_name {site}.webplatform.test;" in wiki("nginx-site.conf.j2", site=site)
         chosen = wiki("LocalSettings.php.j2", site=site)
         assert f"'{site}' => '{site}.webplatform.test'," in chosen
+        assert "$siteDomain = 'webplatform.test';" in chosen
         assert SECRET not in chosen
 
 

@@ -39,6 +39,10 @@ def test_inventory_gives_ids_master_first(tmp_path):
     [
         ("level: demo\nhosts: {salt: , nosuch1: }\n", "no such role 'nosuch1'"),
         ("level: demo\nhosts: {db1: }\n", "exactly one host with the role salt"),
+        (
+            "level: demo\nhosts: {salt: , source1: , source2: }\n",
+            "2 hosts have the role source, of which a level has at most 1",
+        ),
         ("level: other\nhosts: {salt: }\n", "level: demo"),
         ("level: demo\nhost: {salt: }\n", "level and hosts"),
         ("level: demo\nhosts: {salt: }\nnets: 1\n", "unknown key nets"),

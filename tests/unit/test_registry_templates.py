@@ -18,8 +18,9 @@ def defaults(component):
     return yaml.safe_load((ROOT / f"salt/{component}/defaults.yaml").read_text(encoding="utf-8"))
 
 
-def firewall(*rules, mail=None):
+def firewall(*rules, mail=None, fence=None, users=()):
     """nftables.conf for rules of (service, port, protocol, sources)."""
+    settings = defaults("nftables") | {"fenced": {"users": list(users), "reach": []}}
     full = [
         dict(
             zip(("service", "port", "protocol", "sources"), rule, strict=True),
@@ -28,7 +29,7 @@ def firewall(*rules, mail=None):
         for rule in rules
     ]
     template = JINJA.get_template("nftables/templates/nftables.conf.j2")
-    return template.render(nftables=defaults("nftables"), rules=full, mail=mail)
+    return template.render(nftables=settings, rules=full, mail=mail, fence=fence)
 
 
 def accepted(text):
@@ -55,6 +56,25 @@ def test_mail_leaves_for_the_mail_hosts_alone():
     chain = text[text.index("hook output") :]
     accept = chain.index("ip daddr { 10.0.0.1 } tcp dport { 25, 465 } accept")
     assert accept < chain.index("tcp dport { 25, 465 } counter reject")
+
+
+@pytest.mark.parametrize("mail", [None, {"ports": [25], "families": {"ip": ["10.0.0.1"]}}])
+def test_a_fenced_user_is_refused_before_anything_is_let_out(mail):
+    fence = [["refuse", {"ip": ["10.0.0.0/24"]}], ["reach", {"ip": ["10.0.0.0/8"]}]]
+    fence.append(["refuse", {"ip": ["10.0.0.0/8"], "ip6": ["::/127"]}])
+    text = firewall(mail=mail, fence=fence, users=["builder-fetch"])
+    rules = text[text.index("chain fenced") : text.index("hook output")]
+    words = ["th dport 53 accept", "ip daddr { 10.0.0.0/24 } counter reject"]
+    words += ["ip daddr { 10.0.0.0/8 } return", "ip daddr { 10.0.0.0/8 } counter reject"]
+    words += ["ip6 daddr { ::/127 } counter reject"]
+    places = [rules.index(word) for word in words]
+    assert places == sorted(places)
+    chain = text[text.index("hook output") :]
+    first = chain.splitlines()[1:3]
+    assert [line.strip() for line in first if line.strip()] == [
+        'meta skuid "builder-fetch" jump fenced'
+    ]
+    assert text.count("{") == text.count("}")
 
 
 def test_a_port_without_sources_has_no_rule():

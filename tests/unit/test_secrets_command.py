@@ -1,5 +1,6 @@
 """The library and the command `./fleet secret`, with real GnuPG keys."""
 
+import re
 import subprocess
 
 import pytest
@@ -315,7 +316,9 @@ def test_set_reads_standard_input_and_never_prints_the_value(tree):
 def test_set_generates(tree):
     done = runner.invoke(secrets.app, ["set", "sandbox", "app-key", "--generate", "--bytes", "20"])
     assert done.exit_code == 0, done.output
-    assert len(table(tree, "sandbox")["app-key"]) == 40
+    # What is in clear says that it is a fake, but a key, which is of a certain form.
+    assert re.fullmatch("sandbox-only-[0-9a-f]{40}", table(tree, "sandbox")["app-key"])
+    assert secrets.Store(tree, "sandbox").generated("memo-rsa-key").startswith("-----BEGIN")
 
 
 def test_list_names_what_is_missing_and_fails(tree, operator):

@@ -97,7 +97,6 @@ def test_a_branch_and_a_version_for_one_level_are_refused(apps):
 
 def test_an_app_says_what_is_done_at_a_change_of_release(apps):
     said = {
-        "shared": ["files", "var/images"],
         "check": {"site": "docs", "path": "/", "behind_edge": True},
         "renew": ["x-*.service"],
         "hooks": {"before": "site_x.migrate"},
@@ -111,7 +110,6 @@ def test_an_app_says_what_is_done_at_a_change_of_release(apps):
     assert (
         apps.of_level("sandbox", APPS, {})["portal"].items()
         >= {
-            "shared": [],
             "renew": [],
             "hooks": {},
             "cached": [],
@@ -127,7 +125,6 @@ def test_each_host_gets_what_it_needs_of_the_apps_that_it_runs(apps):
     assert apps.part(found, "runs", ["frontend", "mail"]) == {
         "www": {
             "keep": 5,
-            "shared": [],
             "check": {"site": "www", "path": "/"},
             "renew": [],
             "tree": False,

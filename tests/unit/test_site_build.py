@@ -1,12 +1,14 @@
 """Releases: made of commits, the same bytes each time, or refused with the reason."""
 
 import errno
+import hashlib
 import io
 import json
 import os
 import pwd
 import subprocess
 import tarfile
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,7 @@ from salt.exceptions import CommandExecutionError
 from tests.unit.conftest import load_module
 
 APPS = load_module("_modules/site_apps.py")
+WHEELS = load_module("_modules/site_wheels.py")
 REPOSITORY = "webplatform/www"
 # What stands in for systemd: it leaves the options out and runs the steps; what it says
 # at the end is what the test wants.
@@ -22,10 +25,12 @@ SYSTEMD_RUN = """#!/bin/sh
 echo "$@" >> {folder}/asked
 echo "Running as unit: x" >&2
 {before}
+while [ "$1" != --chdir ]; do shift; done
+cd "$2"
 while [ "$1" != prlimit ]; do shift; done
 while [ "$1" != -- ]; do shift; done
 shift
-cd {folder}/var/work/www/tree && "$@"
+"$@"
 code=$?
 {after}
 exit $code
@@ -73,11 +78,19 @@ class Place:
             "archive_bytes": 1000000,
             "free_bytes": 0,
             "data": {"domain": "webplatform.test", "level": "sandbox"},
+            "fetch": {
+                "user": pwd.getpwuid(os.geteuid()).pw_name,
+                "seconds": 50,
+                "memory_mb": 32,
+                "bytes": 20000,
+                "days": 90,
+            },
             "apps": {
                 "www": {
                     "repository": REPOSITORY,
                     "branch": "main",
                     "version": None,
+                    "packages": [],
                     "build": ["mkdir public", "cp a.txt public/"],
                     "output": "public",
                     "seconds": 60,
@@ -147,7 +160,8 @@ class Place:
 
 @pytest.fixture
 def build():
-    return load_module("_modules/site_build.py", salt={"site_apps.inputs": APPS.inputs})
+    known = {"site_apps.inputs": APPS.inputs, "site_wheels.locked": WHEELS.locked}
+    return load_module("_modules/site_build.py", salt=known)
 
 
 @pytest.fixture
@@ -263,8 +277,8 @@ def test_what_the_level_says_makes_another_release(place, build):
     place.commit()
     first = build.build("www", config=place.path)["release"]
     place.save(data={"domain": "webplatform.test", "level": "demo"})
-    assert build.wanted("www", config=place.path) != first
-    assert build.build("www", config=place.path)["built"] is True
+    second = build.build("www", config=place.path)
+    assert second["built"] is True and second["release"] != first
 
 
 def test_the_newest_stay_and_what_is_wanted_again_is_new(place, build):
@@ -337,8 +351,8 @@ def test_a_build_that_is_not_told_knows_nothing_of_the_level(place, build):
     assert "webplatform.test" not in asked
     # Whatever the level: it is the same release.
     place.save(data={"domain": "elsewhere.test", "level": "demo"})
-    assert build.wanted("www", config=place.path) == release
-    assert build.build("www", config=place.path)["built"] is False
+    again = build.build("www", config=place.path)
+    assert (again["built"], again["release"]) == (False, release)
 
 
 def test_without_commands_the_tree_itself_is_the_release(place, build):
@@ -351,19 +365,18 @@ def test_without_commands_the_tree_itself_is_the_release(place, build):
 # -- commits ---------------------------------------------------------------------
 
 
-def test_a_repository_that_is_empty_or_missing_has_nothing_wanted(place, build):
+def test_a_repository_that_is_empty_or_missing_has_nothing_to_build(place, build):
     commit = place.commit()
     config = {"config": place.path}
-    assert build.head("www", **config) == commit
-    assert build.wanted("www", **config).startswith(f"{commit}-")
-    assert build.head("later", **config) is None and build.wanted("later", **config) is None
-    wanted = build.wanted("www", **config).partition("-")[2]
-    assert build.inputs(["later", "www"], **config) == {"later": None, "www": wanted}
+    made = build.build("www", **config)
+    assert made["commit"] == commit
+    wanted = {"later": None, "www": made["inputs"]}
     empty = place.folder / "repositories/webplatform/later.git"
-    git(place.folder, "init", "--quiet", "--bare", str(empty))
-    assert build.head("later", **config) is None
-    with pytest.raises(CommandExecutionError, match="has no branch main"):
-        build.build("later", **config)
+    for _ in ("missing", "empty"):
+        assert build.inputs(["later", "www"], **config) == wanted
+        with pytest.raises(CommandExecutionError, match="has no branch main"):
+            build.build("later", **config)
+        git(place.folder, "init", "--quiet", "--bare", str(empty))
 
 
 @pytest.mark.parametrize("words", [[], ["--annotate", "--message", "two"]], ids=["plain", "told"])
@@ -373,17 +386,14 @@ def test_a_version_is_the_commit_of_its_tag(place, build, words):
     git(place.tree, "push", "--quiet", "origin", "v1.0")
     place.commit("two")
     place.save({"branch": None, "version": "v1.0"})
-    assert build.head("www", **config) == tagged
     made = build.build("www", **config)
-    assert made["commit"] == tagged and made["release"] == build.wanted("www", **config)
+    assert made["commit"] == tagged
     assert packed(place, made["release"]) == {"a.txt": "one"}
 
 
 def test_a_version_is_a_tag_and_no_branch_of_that_name(place, build):
     first, config = place.commit("one"), {"config": place.path}
     place.save({"branch": None, "version": "main"})
-    assert build.head("www", **config) is None
-    assert build.wanted("www", **config) is None
     # What runs may be of a tag that has gone.
     assert len(build.inputs(["www"], **config)["www"]) == 8
     refused(place, build, r"the repository webplatform/www has no version main \(there: none\)$")
@@ -417,8 +427,8 @@ def test_a_pattern_is_the_newest_version_that_it_names(place, build, pattern, ne
     tags = ["1.43.10", "1.43.9", "1.44.0", "1.44.0-rc.1", "1.45.0-rc.2", "1.45.0-rc.1", "1.5"]
     commits = tagged(place, *tags)
     place.save({"branch": None, "version": pattern})
-    assert build.head("www", config=place.path) == commits[newest]
     made = build.build("www", config=place.path)
+    assert made["commit"] == commits[newest]
     assert packed(place, made["release"]) == {"a.txt": newest}
 
 
@@ -438,27 +448,62 @@ def test_a_version_that_is_not_there_names_those_that_are(place, build):
     there = r"\(there: 1\.43\.10, 1\.43\.9, 1\.42\.1\)$"
     for version, said in (("1.44.*", r"1\.44\.\*"), ("1.43.1", r"1\.43\.1"), ("1.43", r"1\.43")):
         place.save({"branch": None, "version": version})
-        assert build.head("www", config=place.path) is None
         refused(place, build, f"the repository webplatform/www has no version {said} {there}")
 
 
 def test_a_version_of_a_repository_that_is_not_there(place, build):
     place.save({"repository": "upstream/none", "branch": None, "version": "1.*"})
-    assert build.head("www", config=place.path) is None
     refused(place, build, r"upstream/none has no version 1\.\* \(there: none\)$")
 
 
 def test_a_host_builds_before_its_configuration_knows_newer_settings(place, build):
     commit = place.commit()
     place.save({"build": TOLD})
-    known = build.wanted("www", config=place.path)
-    for key in ("version", "told"):
+    known = build.build("www", config=place.path)["release"]
+    for key in ("version", "told", "packages"):
         del place.config["apps"]["www"][key]
     place.save()
     release = build.build("www", config=place.path)["release"]
     # As it was before: of a branch, and told of the level.
     assert release == known and release.startswith(commit)
     assert json.loads(packed(place, release)["data.json"]) == place.config["data"]
+
+
+@pytest.mark.parametrize(
+    ("version", "runs", "newest", "behind"),
+    [
+        ("1.43.*", "1.43.10", "1.43.10", False),
+        ("1.43.*", "1.43.9", "1.43.10", True),
+        # The line says more than what runs, or less.
+        ("1.44.*", "1.43.10", "1.44.1-rc.1", True),
+        ("1.42.*", "1.43.9", "1.42.1", False),
+        ("1.43.9", "1.43.9", "1.43.10", True),
+        ("1.43.10", "1.43.9", "1.43.10", True),
+        # Not the next series, and nothing that is to become a version.
+        ("1.44.0", "1.44.0", "1.44.0", False),
+        ("1.44.1-rc.1", "1.44.1-rc.1", "1.44.1-rc.1", False),
+        # The first of a series.
+        ("1.5", "1.5", "1.5", False),
+        # There is none; nothing is newer than what runs.
+        ("1.46.*", "1.44.0", None, False),
+        ("1.43.*", None, "1.43.10", True),
+    ],
+)
+def test_what_runs_is_held_against_what_is_there(place, build, version, runs, newest, behind):
+    tags = ["1.43.10", "1.43.9", "1.44.0", "1.44.1-rc.1", "1.42.1", "1.5"]
+    commits = tagged(place, *tags) | {None: "0" * 40}
+    git(place.tree, "tag", "--force", "--annotate", "--message", "x", "1.43.9", commits["1.43.9"])
+    git(place.tree, "push", "--quiet", "--force", "origin", "refs/tags/1.43.9")
+    asked = {"www": {"version": version, "release": f"{commits[runs]}-0badcafe"}}
+    assert build.versions(asked, config=place.path) == {
+        "www": {"runs": runs, "newest": newest, "behind": behind}
+    }
+
+
+def test_of_a_repository_that_is_not_there_no_version_is_known(place, build):
+    asked = {"later": {"version": "1.*", "release": f"{'0' * 40}-0badcafe"}}
+    none = {"runs": None, "newest": None, "behind": False}
+    assert build.versions(asked, config=place.path) == {"later": none}
 
 
 def test_another_version_is_another_release_even_of_the_same_commit(place, build):
@@ -482,7 +527,7 @@ def test_a_repository_that_git_refuses_is_told(place, build):
     place.commit()
     (place.bare / "HEAD").write_text("broken")
     with pytest.raises(CommandExecutionError, match="webplatform/www: fatal: "):
-        build.head("www", config=place.path)
+        build.build("www", config=place.path)
 
 
 def test_folders_can_be_entered_whatever_the_caller_s_umask(place, build):
@@ -503,13 +548,13 @@ def test_what_is_no_commit_is_refused(place, build, ref):
 
 
 def test_an_app_or_a_configuration_that_is_not_here_is_refused(place, build, tmp_path):
-    for function in (build.head, build.wanted, build.build, build.releases):
+    for function in (build.build, build.releases):
         with pytest.raises(CommandExecutionError, match=r"'x' is not built here; later, www is"):
             function("x", config=place.path)
     with pytest.raises(CommandExecutionError, match="not built here"):
         build.inputs(["www", "x"], config=place.path)
     with pytest.raises(CommandExecutionError, match="nothing is built here"):
-        build.head("www", config=tmp_path / "gone.json")
+        build.build("www", config=tmp_path / "gone.json")
 
 
 def test_a_log_that_is_not_here_is_refused(place, build):
@@ -615,6 +660,156 @@ def test_what_a_killed_call_left_is_removed(place, build):
     (place.var / f"releases/www/.new-{'0' * 40}-{'0' * 8}").mkdir(parents=True)
     build.build("www", config=place.path)
     assert not place.left()
+
+
+# -- packages --------------------------------------------------------------------
+
+
+LOCK = "requirements.txt"
+RULE = f"meta skuid {os.geteuid()} jump fenced"
+
+
+class Index:
+    """What the stand-in for pip brings, a lock of it, and the packet filter's rules."""
+
+    def __init__(self, place):
+        self.place, self.folder = place, place.folder / "index"
+        self.store = place.var / "packages/www"
+        self.folder.mkdir()
+        self.filter()
+        self.pip()
+
+    def filter(self, rules=RULE):
+        self.place.program("nft", f"#!/bin/sh\necho '{rules}'\n")
+
+    def pip(self, more=""):
+        text = f'#!/bin/sh\necho "$@" >> {self.place.folder}/pip\ncp -P {self.folder}/* .\n{more}'
+        self.place.program("pip", text)
+
+    def asked(self):
+        """How often the index was asked."""
+        path = self.place.folder / "pip"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def wheel(self, name, text):
+        """A package, and its line of a lock."""
+        (self.folder / f"{name}-1.0-py3-none-any.whl").write_text(text)
+        return f"{name}==1.0 --hash=sha256:{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+    def kept(self):
+        return {path.name.partition("-")[0] for path in self.store.iterdir()}
+
+
+@pytest.fixture
+def index(place):
+    place.save({"packages": [LOCK]})
+    return Index(place)
+
+
+def test_what_a_lock_names_is_fetched_once(place, build, index):
+    one = index.wheel("one", "1")
+    place.commit(**{LOCK: one})
+    build.build("www", config=place.path)
+    assert index.kept() == {"one"} and index.asked() == 1
+    asked = (place.folder / "asked").read_text().splitlines()
+    fetch, made = [line for line in asked if "--unit=" in line]
+    for words, line in (
+        (["--unit=fetch-www", "--share-net", "PrivateNetwork=no", "RuntimeMaxSec=50"], fetch),
+        (["--data=33554432", "--fsize=20000", "/etc/resolv.conf", "--require-hashes"], fetch),
+        (["--unit=build-www", "PrivateNetwork=yes", "--setenv PIP_NO_INDEX 1"], made),
+        ([f"--setenv PIP_FIND_LINKS {index.store} ", f"--ro-bind {index.store} "], made),
+    ):
+        for word in words:
+            assert word in line, word
+    assert "--share-net" not in made and "resolv.conf" not in made
+    # Neither the tree, nor what builds keep, nor what the level says.
+    for word in ("tree", "cache/", "data.json", "PIP_NO_INDEX", "DOMAIN", "COMMIT"):
+        assert word not in fetch, word
+    # Another commit of the same lock asks nobody.
+    index.pip("exit 1")
+    place.commit("second")
+    build.build("www", config=place.path)
+    assert index.asked() == 1
+    # Of another lock, only what is not here is asked for.
+    index.pip(f'for word; do :; done; cp "${{word#*=}}" {place.folder}/lock\n')
+    (index.folder / "one-1.0-py3-none-any.whl").unlink()
+    two = index.wheel("two", "2")
+    place.commit("third", **{LOCK: one + two})
+    build.build("www", config=place.path)
+    assert index.asked() == 2 and index.kept() == {"one", "two"}
+    assert (place.folder / "lock").read_text() == two
+
+
+def test_an_index_that_cannot_be_reached_is_told(place, build, index):
+    place.commit(**{LOCK: index.wheel("one", "1")})
+    index.pip("echo no route; exit 1")
+    said = refused(place, build, r"its packages cannot be fetched: a step failed .*\. Remedy: ")
+    assert said.endswith("no route") and index.kept() == set()
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        ("echo other > one-1.0-py3-none-any.whl", "one-1.0-.* has another digest than the lock"),
+        ("rm *.whl", "not all fetched: one==1.0. Remedy: "),
+        ("touch a.tar.gz", "a.tar.gz is no wheel"),
+        ("ln -sf /etc/shadow one-1.0-py3-none-any.whl", "symbolic links"),
+        ("head -c 20001 /dev/zero > two.whl", "fetched: they are larger than 20000 bytes"),
+    ],
+)
+def test_what_is_not_that_of_the_lock_is_not_kept(place, build, index, harm, why):
+    place.commit(**{LOCK: index.wheel("one", "1")})
+    index.pip(harm)
+    refused(place, build, why)
+    assert index.kept() == set()
+
+
+def test_nothing_is_fetched_where_the_packet_filter_has_no_rule(place, build, index):
+    place.commit(**{LOCK: index.wheel("one", "1")})
+    index.filter("")
+    refused(place, build, "does not limit who fetches. Remedy: salt-call state.apply nftables")
+    assert not index.asked()
+
+
+def test_a_commit_without_the_lock_needs_no_packages(place, build, index):
+    place.commit()
+    assert build.build("www", config=place.path)["built"] and not index.asked()
+
+
+def test_what_is_no_lock_is_refused(place, build, index):
+    place.commit(**{LOCK: "one==1.0\n"})
+    refused(place, build, f"{LOCK}: one==1.0 has no hash. Remedy: write the lock with `pip-comp")
+    place.commit(**{LOCK: "#" * (build.LOCK_BYTES + 1)})
+    refused(place, build, f"{LOCK} is no lock: a file of at most 1048576 bytes")
+    (place.tree / "folder").mkdir()
+    place.commit(**{"folder/x": "x"})
+    place.save({"packages": ["folder"]})
+    refused(place, build, "folder is no lock")
+    assert not index.asked()
+
+
+def test_packages_that_nobody_needs_any_more_go(place, build, index):
+    place.commit(**{LOCK: index.wheel("one", "1")})
+    index.store.mkdir(parents=True)
+    now = time.time()
+    for name, size, days in (
+        ("new", 9000, 1),
+        ("large", 9000, 2),
+        ("more", 9000, 3),
+        ("old", 1, 91),
+    ):
+        path = index.store / f"{name}-1.whl"
+        path.write_bytes(b"\0" * (size + days))
+        os.utime(path, (now - days * 86400,) * 2)
+    (index.store / ".new-x.whl").write_text("what a killed fetch left")
+    build.build("www", config=place.path)
+    assert index.kept() == {"one", "new", "large"}
+    # What is needed stays however old it is.
+    os.utime(index.store / "one-1.0-py3-none-any.whl", (0, 0))
+    place.commit("second")
+    build.build("www", config=place.path)
+    assert index.kept() == {"one", "new", "large"} and index.asked() == 1
+    assert (index.store / "one-1.0-py3-none-any.whl").stat().st_mtime >= now - 1
 
 
 # -- what comes out --------------------------------------------------------------

@@ -28,6 +28,9 @@ SETTINGS = {
     "windows": [],
 }
 INPUTS = "0badcafe"
+# What the builder says of an app of a version.
+OLDER = {"runs": "1.43.8", "newest": "1.43.9", "behind": True}
+NEWEST = {"runs": "1.43.9", "newest": "1.43.9", "behind": False}
 
 
 def release(ref, made_of=INPUTS):
@@ -60,6 +63,8 @@ class Fleet:
         self.before = {}
         self.counts = {"before": (0, 0), "after": (0, 0)}
         self.inputs = {}
+        # What the builder says of apps of a version.
+        self.versions = {}
         # What hosts were told that they may replace.
         self.overs = []
         self.calls = []
@@ -101,6 +106,9 @@ class Fleet:
     def build_inputs(self, host, apps):
         return {app: self.inputs.get(app) for app in apps}
 
+    def build_versions(self, host, running):
+        return {app: self.versions.get(app, NEWEST) for app in running}
+
     def release_fetch(self, host, app, name):
         new = name not in self.there[host]
         self.there[host].add(name)
@@ -115,6 +123,9 @@ class Fleet:
     def release_check(self, host, app, name):
         assert self.serves[host] == name
         return True
+
+    def release_state(self, host, app):
+        return {"current": self.serves[host]}
 
     def release_errors(self, host, app, since, until=None):
         requests, errors = self.counts["before" if until else "after"]
@@ -577,6 +588,28 @@ def test_a_host_that_comes_back_before_the_end_gets_it(deploys, fleet):
     ]
 
 
+@pytest.mark.parametrize("well", [True, False])
+def test_one_that_has_gone_back_in_the_middle_is_switched_again(deploys, fleet, well):
+    """The master was killed; when it was back, a host caught up with what had been live."""
+    deploys.running("a")
+
+    def goes_back():
+        if fleet.serves[F2] == B:
+            fleet.serves[F2] = A
+            fleet.fails[F2, "release.check"] = "200 from another"
+            fleet.before["release.check"] = lambda: well and fleet.fails.clear()
+
+    fleet.before["release.check"] = goes_back
+    done = deploys.order("b")
+    assert fleet.told("release.switch")[2] == ([F2], [APP, B])
+    if well:
+        assert (done["state"], fleet.serves) == ("live", {F1: B, F2: B, F3: B})
+        assert done["hosts"][F2] == "serves it"
+    else:
+        failed(deploys, done, f"{F2}: 200 from another", {APP: A})
+        assert set(fleet.serves.values()) == {A}
+
+
 def test_one_that_comes_back_and_cannot_is_left_as_it_is(deploys, fleet):
     deploys.running("a")
     fleet.away(F2, times=1)
@@ -619,7 +652,14 @@ def test_a_builder_that_stays_silent(deploys, fleet):
 
 def test_a_level_without_a_builder(deploys, fleet):
     fleet.hosts["source"] = []
-    failed(deploys, deploys.order("a"), "no host with the role source is accepted", {})
+    failed(deploys, deploys.order("a"), "0 hosts with the role source are accepted", {})
+    assert fleet.calls == []
+
+
+def test_of_two_builders_none_is_taken(deploys, fleet):
+    fleet.hosts["source"] = [SOURCE, "source2"]
+    why = f"2 hosts with the role source are accepted, and there has to be one: {SOURCE}, source2"
+    failed(deploys, deploys.order("a"), why, {})
     assert fleet.calls == []
 
 
@@ -800,59 +840,159 @@ def test_after_a_failure_the_next_deploy_is_as_any_other(deploys, fleet):
     assert deploys.live() == {APP: C} and set(fleet.serves.values()) == {C}
 
 
+# -- newer versions --------------------------------------------------------------------
+
+
+class Versions:
+    """An app of a version that runs, and what is known of newer ones."""
+
+    def __init__(self, deploys, fleet):
+        self.deploys, self.fleet = deploys, fleet
+        self.wants("1.43.*")
+        deploys.running("a")
+
+    def wants(self, version):
+        self.deploys.configure({APP: SETTINGS | {"version": version}, "other": SETTINGS})
+
+    def compare(self):
+        return self.deploys.module.compare(str(self.deploys.config), str(self.deploys.folder))
+
+    def known(self):
+        return self.deploys.module.versions(str(self.deploys.folder))
+
+
+@pytest.fixture
+def versions(deploys, fleet):
+    return Versions(deploys, fleet)
+
+
+def test_a_deploy_says_what_is_known_of_newer_versions(versions, deploys, fleet):
+    found = versions.known()
+    assert found["why"] is None and found["compared"] > 0
+    about = {"version": "1.43.*", "release": A, "say": None}
+    assert found["apps"] == {APP: NEWEST | about}
+    # Of another app nothing is asked.
+    deploys.request("other", "order", "b")
+    deploys.work("other")
+    assert fleet.told("build.versions") == []
+    fleet.versions[APP] = OLDER
+    assert versions.compare() == versions.known() != found
+    assert fleet.told("build.versions") == [
+        ([SOURCE], [{APP: {"version": "1.43.*", "release": A}}]),
+    ]
+    # Nothing was carried out, nothing is asked.
+    deploys.work()
+    assert len(fleet.told("build.versions")) == 1
+    assert [path.name for path in deploys.folder.glob("*versions*")] == ["versions.json"]
+
+
+@pytest.mark.parametrize(
+    ("version", "about", "say"),
+    [
+        ("1.43.*", NEWEST, None),
+        ("1.43.*", OLDER, "www runs 1.43.8; 1.43.9 is there. Remedy: `./fleet deploy www`"),
+        # The line is there already, and nobody has deployed it.
+        ("1.43.9", OLDER, "www runs 1.43.8; 1.43.9 is there. Remedy: `./fleet deploy www`"),
+        (
+            "1.43.8",
+            OLDER,
+            "www runs 1.43.8; 1.43.9 is there. Remedy: 1.43.9 as this level's version of www in "
+            "pillar/apps.yaml, `./fleet apply source`, `./fleet apply salt`, `./fleet deploy www`",
+        ),
+        (
+            "1.43.*",
+            OLDER | {"runs": None},
+            "www runs aaaaaaaaaa, which is no version; 1.43.9 is there. "
+            "Remedy: `./fleet deploy www`",
+        ),
+        (
+            "1.44.*",
+            NEWEST | {"newest": None},
+            "www: there is no version 1.44.*. Remedy: docs/runbooks/upstreams.md",
+        ),
+    ],
+)
+def test_a_newer_version_is_told_with_the_remedy(versions, fleet, version, about, say):
+    versions.wants(version)
+    fleet.versions = {APP: about}
+    assert versions.compare()["apps"][APP]["say"] == say
+
+
+@pytest.mark.parametrize("trouble", ["silent", "fails", "none"])
+def test_a_builder_that_does_not_answer_is_said_and_nothing_is_guessed(
+    versions, deploys, fleet, trouble
+):
+    fleet.versions = {APP: OLDER}
+    before = versions.compare()
+    why = f"{SOURCE}: no answer"
+    if trouble == "silent":
+        fleet.away(SOURCE)
+    elif trouble == "fails":
+        fleet.fails[SOURCE, "build.versions"], why = "no such function", f"{SOURCE}: no such funct"
+    else:
+        fleet.hosts["source"], why = [], "0 hosts with the role source"
+    found = versions.compare()
+    assert found["why"].startswith(why) and versions.known() == found
+    # What was known then is told, with its time.
+    assert (found["compared"], found["apps"]) == (before["compared"], before["apps"])
+    # Of another release nothing was known.
+    with sqlite3.connect(deploys.folder / "deploys.sqlite") as base:
+        base.execute('UPDATE live SET "release" = ?', (B,))
+    assert versions.compare()["apps"] == {}
+
+
+def test_a_level_without_such_an_app_asks_nobody(deploys, fleet):
+    module = deploys.module
+    assert module.versions(str(deploys.folder)) == {
+        "compared": None,
+        "why": "nobody has compared yet",
+        "apps": {},
+    }
+    fleet.hosts["source"] = []
+    found = module.compare(str(deploys.config), str(deploys.folder))
+    assert (found["why"], found["apps"], fleet.calls) == (None, {}, [])
+    # One that never was live has nothing to compare.
+    deploys.configure({APP: SETTINGS | {"version": "1.*"}})
+    assert module.compare(str(deploys.config), str(deploys.folder))["why"] is None
+
+
 # -- hooks ---------------------------------------------------------------------------
 
-BOTH = {"before": "site_x.migrate", "after": "site_x.tidy"}
+HOOK = "site_x.migrate"
 
 
 @pytest.fixture
 def hooked(deploys):
-    """A level that runs a release of an app with hooks."""
-    deploys.configure({APP: SETTINGS | {"hooks": BOTH}})
+    """A level that runs a release of an app with a hook."""
+    deploys.configure({APP: SETTINGS | {"hooks": {"before": HOOK}}})
     deploys.running("a")
     return deploys
 
 
-def test_hooks_are_called_on_one_host_before_and_after_all_switch(hooked, fleet):
+def test_a_hook_is_called_on_one_host_before_all_switch(hooked, fleet):
     done = hooked.order("b")
     assert (done["state"], hooked.live()) == ("live", {APP: B})
-    assert [call for call in fleet.calls if call[0] != "release.check"][:6] == [
+    assert [call for call in fleet.calls if call[0] != "release.check"][:5] == [
         ("build.build", [SOURCE], [APP, "b"]),
         ("release.fetch", [F1, F2, F3], [APP, B]),
-        ("release.hook", [F1], [APP, B, BOTH["before"]]),
+        ("release.hook", [F1], [APP, B, HOOK]),
         ("release.switch", [F1], [APP, B]),
         ("release.switch", [F2, F3], [APP, B]),
-        ("release.hook", [F1], [APP, B, BOTH["after"]]),
     ]
-    assert len(fleet.told("release.hook")) == 2
+    assert len(fleet.told("release.hook")) == 1
     assert [name for name, _ in done["stages"]] == [
         "build",
         "fetch",
         "hook before",
         "first host",
         "other hosts",
-        "hook after",
     ]
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_an_app_may_have_one_hook(deploys, fleet, when):
-    deploys.configure({APP: SETTINGS | {"hooks": {when: "site_x.migrate"}}})
-    assert deploys.order("a")["state"] == "live"
-    assert fleet.told("release.hook") == [([F1], [APP, A, "site_x.migrate"])]
-    assert f"hook {when}" in [name for name, _ in deploys.history()[0]["stages"]]
 
 
 def test_a_hook_is_called_where_the_release_is(hooked, fleet):
     fleet.away(F1)
     assert hooked.order("b")["state"] == "live"
-    assert [hosts for hosts, _ in fleet.told("release.hook")] == [[F2], [F2]]
-
-
-def test_the_hook_afterwards_is_called_where_it_is_served(hooked, fleet):
-    fleet.away(F1, "release.switch")
-    assert hooked.order("b")["state"] == "live"
-    assert [hosts for hosts, _ in fleet.told("release.hook")] == [[F1], [F2]]
+    assert [hosts for hosts, _ in fleet.told("release.hook")] == [[F2]]
 
 
 @pytest.mark.parametrize("trouble", ["fails", "is silent"])
@@ -867,26 +1007,10 @@ def test_without_its_hook_before_no_host_is_switched(hooked, fleet, trouble):
     failed(hooked, done, why, {APP: A})
     assert fleet.told("release.switch") == [] and fleet.told("release.check") == []
     # Nobody else is asked instead: it may have done it.
-    assert fleet.told("release.hook") == [([F1], [APP, B, BOTH["before"]])]
+    assert fleet.told("release.hook") == [([F1], [APP, B, HOOK])]
     assert set(fleet.serves.values()) == {A}
     assert all(there == {A} for there in fleet.there.values())
     assert done["hosts"] == dict.fromkeys([F1, F2, F3], "as it was")
-
-
-@pytest.mark.parametrize("trouble", ["fails", "is silent"])
-def test_without_its_hook_afterwards_all_go_back(hooked, fleet, trouble):
-    def harm():
-        if trouble == "fails":
-            fleet.fails[F1, "release.hook"] = "no"
-        else:
-            fleet.away(F1, "release.hook")
-
-    # The hook before has been called by then.
-    fleet.before["release.switch"] = harm
-    done = hooked.order("b")
-    failed(hooked, done, f"the hook after the switch failed. {F1}", {APP: A})
-    assert set(fleet.serves.values()) == {A}
-    assert done["hosts"] == dict.fromkeys([F1, F2, F3], "taken back")
 
 
 def test_one_that_cannot_fetch_is_known_before_the_hook(hooked, fleet):
@@ -895,24 +1019,18 @@ def test_one_that_cannot_fetch_is_known_before_the_hook(hooked, fleet):
     assert fleet.told("release.hook") == []
 
 
-def test_where_nobody_serves_it_there_is_nothing_afterwards(hooked, fleet):
-    fleet.silent = {(host, "release.check"): 1 for host in (F1, F2, F3)}
-    failed(hooked, hooked.order("b"), "says that it serves", {APP: A})
-    assert [words[-1] for _, words in fleet.told("release.hook")] == [BOTH["before"]]
-
-
-def test_hooks_are_of_the_release_that_is_gone_back_to(hooked, fleet):
+def test_a_way_back_calls_no_hook(hooked, fleet):
     hooked.running("b")
     hooked.request(APP, "rollback")
     hooked.work()
     assert hooked.live() == {APP: A}
     # What was live needs nothing made for it.
-    assert [words for _, words in fleet.told("release.hook")] == [[APP, A, BOTH["after"]]]
+    assert fleet.told("release.hook") == []
 
 
 def test_the_first_of_all_calls_no_hook(deploys, fleet):
     """No host is set up yet; their highstate does it."""
-    deploys.configure({APP: SETTINGS | {"hooks": BOTH, "cached": ["docs"]}})
+    deploys.configure({APP: SETTINGS | {"hooks": {"before": HOOK}, "cached": ["docs"]}})
     deploys.request(APP, "first")
     deploys.work()
     assert deploys.live() == {APP: A} and fleet.functions() == ["build.build"]

@@ -43,6 +43,21 @@ def test_all_pages_of_the_sites_are_forgotten_and_of_no_other(edge, varnish):
     ]
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_what_a_network_in_front_keeps_is_told(load, varnish, enabled):
+    told = varnish()
+    pillar = {"site": {"domain": "webplatform.test"}, "cdn": {"enabled": enabled}}
+    edge = load("_modules/site_edge.py", pillar=pillar)
+    if enabled:
+        why = r"network in front .* pages of docs\.webplatform\.test until they end\. Remedy: "
+        with pytest.raises(CommandExecutionError, match=why):
+            edge.forget(["docs"])
+    else:
+        assert edge.forget(["docs"]) == ["docs.webplatform.test"]
+    # The own cache has forgotten them all the same.
+    assert len(told()) == 1 and edge.forget([]) == []
+
+
 def test_without_sites_nothing_is_forgotten(edge, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert edge.forget([]) == []

@@ -16,8 +16,16 @@ SYNCED = {
     "wsrep_cluster_status": "Primary",
     "wsrep_cluster_size": "3",
     "wsrep_cluster_state_uuid": UUID,
+    "wsrep_gcomm_uuid": "6097a96c-e647-11f1-847a-8b205e4cc1e6",
     "wsrep_provider_name": "Galera",
     "wsrep_ready": "ON",
+}
+# After a transfer that failed: it goes on saying that it joins, by a way that is closed.
+LEFT = {
+    **{name: value for name, value in SYNCED.items() if name != "wsrep_gcomm_uuid"},
+    "wsrep_local_state_comment": "Joining: receiving State Transfer",
+    "wsrep_cluster_status": "non-Primary",
+    "wsrep_ready": "OFF",
 }
 PEERS = [{"name": f"db{n}", "address": f"192.0.2.{n}"} for n in (1, 2, 3)]
 
@@ -87,6 +95,7 @@ def test_status_of_a_synced_node(galera, host):
         "size": 3,
         "uuid": UUID,
         "outside": False,
+        "left": False,
         "synced": True,
     }
     assert galera.ready()
@@ -389,6 +398,7 @@ FACTS = {
     "size": 3,
     "uuid": UUID,
     "outside": False,
+    "left": False,
     "synced": True,
     "history": True,
     "safe": False,
@@ -755,16 +765,18 @@ def test_files_newer_than_the_start_are_named(galera, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("status", "unit", "verb"),
+    ("said", "unit", "command"),
     [
-        ("Disconnected", "active", "restart"),
-        ("Disconnected", "deactivating", "start"),
-        ("Primary", "active", "start"),
-        ("non-Primary", "active", "start"),
+        (LEFT, "active", "kill --signal=KILL"),
+        ({**LEFT, "wsrep_cluster_status": "Disconnected"}, "active", "kill --signal=KILL"),
+        (LEFT, "deactivating", "--no-block start"),
+        (SYNCED, "active", "--no-block start"),
+        ({**SYNCED, "wsrep_cluster_status": "non-Primary"}, "active", "--no-block start"),
+        ({"wsrep_provider_name": ""}, "active", "--no-block start"),
+        (None, "active", "--no-block start"),
     ],
 )
-def test_a_node_that_left_for_good_is_started_again(host, status, unit, verb):
-    host.said = {**SYNCED, "wsrep_cluster_status": status}
-    host.unit = unit
+def test_a_node_that_left_for_good_is_started_again(host, said, unit, command):
+    host.said, host.unit = said, unit
     host.module.start()
-    assert host.commands == [f"systemctl --no-block {verb} mariadb.service"]
+    assert host.commands == [f"systemctl {command} mariadb.service"]

@@ -36,5 +36,11 @@ def test_the_domain_has_those_of_www_too_and_its_own_go_first(redirects):
     }
 
 
+def test_what_follows_is_not_kept_behind_two_slashes(redirects):
+    table = {"code": [{"path": "/x", "to": "https://elsewhere.example/", "prefix": True}]}
+    (row,) = redirects.of_host(table, "code", "example.org")
+    assert row["to"] == "https://elsewhere.example"
+
+
 def test_a_host_without_rows_has_none(redirects):
     assert redirects.of_host(TABLE, "docs", "example.org") == []

@@ -1,6 +1,7 @@
 """Services, firewall rules and the rules of the registry itself."""
 
 import copy
+import ipaddress
 
 import pytest
 
@@ -259,6 +260,18 @@ def test_no_gateway_is_an_error(routes):
         host.firewall()
 
 
+def test_a_fence_has_the_level_before_what_is_allowed():
+    fence = on_host().fence({"reach": ["192.168.0.0/16", "10.0.0.0/8", "fd00::/8"]})
+    (first, level), (second, reach), (third, inside) = fence
+    assert (first, second, third) == ("refuse", "reach", "refuse")
+    assert reach == {"ip": ["10.0.0.0/8", "192.168.0.0/16"], "ip6": ["fd00::/8"]}
+    networks = [ipaddress.ip_network(text) for text in level["ip"]]
+    assert any(ipaddress.ip_address("10.0.0.1") in network for network in networks)
+    assert {"127.0.0.0/8", "169.254.0.0/16"} <= set(inside["ip"]) and "::/127" in inside["ip6"]
+    with pytest.raises(module.CommandExecutionError, match="nftables:fenced:reach: 'home'"):
+        module.fence({"reach": ["home"]})
+
+
 def test_an_operators_network_that_is_none():
     host = on_host(operators=["10.0.0.1/8"])
     with pytest.raises(host.CommandExecutionError, match=r"nftables:operators: 10.0.0.1/8"):
@@ -321,6 +334,8 @@ PROBLEMS = [
     (("roles", "salt", "kind"), "other", "roles.salt: kind must be service or duty"),
     (("roles", "salt", "services"), "del", "roles.salt: a service must say its services"),
     (("roles", "fast", "services"), {}, "roles.fast: a duty has services, or not that key"),
+    (("roles", "edge", "most"), 0, "roles.edge.most: must be a whole number from 1"),
+    (("roles", "edge", "most"), "1", "roles.edge.most: must be a whole number from 1"),
     (("roles", "edge", "needs"), ["salt"], "roles.edge.needs: must be a mapping"),
     (("roles", "edge", "needs"), {"salt": 0}, "roles.edge.needs.salt: must be a whole number"),
     (("roles", "edge", "needs"), {"salt": True}, "roles.edge.needs.salt: must be a whole number"),

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import io
 import ipaddress
@@ -267,6 +268,46 @@ class Host:
                 (self.folder / link).symlink_to(f"releases/{release}")
 
 
+class Units:
+    """systemd's units: how those are that are `there`, and which were `renewed`."""
+
+    def __init__(self):
+        self.there, self.renewed, self.journal = {}, [], {}
+        # What happens when they are told; how that ends, None being never.
+        self.told, self.code = lambda: None, 0
+
+    def run(self, command):
+        if command[0] == "journalctl":
+            unit = command[1].removeprefix("--unit=")
+            return SimpleNamespace(stdout=self.journal.get(unit, ""))
+        if command[1] == "show":
+            return self.show(command[command.index("--") + 1 :])
+        assert command[1] == "reload-or-restart"
+        self.renewed.append(command[2:])
+        self.told()
+        if self.code is None:
+            raise subprocess.TimeoutExpired(command, 1)
+        said = f"Job for {command[-1]} canceled.\n" if self.code else ""
+        return SimpleNamespace(returncode=self.code, stderr=said)
+
+    def show(self, names):
+        if self.there is None:
+            return SimpleNamespace(returncode=1, stderr="No such bus\n")
+        well = {"LoadState": "loaded", "ActiveState": "active", "Result": "success"}
+        shown = [
+            "".join(f"{key}={value}\n" for key, value in known.items() if value)
+            for unit, how in self.there.items()
+            for known in [{"Id": unit} | well | {"ReloadResult": "success"} | how]
+            if any(fnmatch.fnmatch(unit, name) for name in names)
+        ]
+        return SimpleNamespace(returncode=0, stdout="\n".join(shown))
+
+
+@pytest.fixture
+def units(module):
+    return module.units
+
+
 @pytest.fixture
 def module(monkeypatch):
     """The execution module; `sync` is only pretended, it would wait for the whole disk."""
@@ -276,14 +317,13 @@ def module(monkeypatch):
         from backports import tarfile as newer
 
         module.tarfile = newer
-    # What systemctl was told.
-    module.synced, module.renewed = [], []
+    module.synced, module.units = [], Units()
     real = module.subprocess.run
 
     def run(command, **how):
-        if command[0] == "systemctl":
-            module.renewed.append(command[1:])
-        elif command[0] == "sync":
+        if command[0] in ("systemctl", "journalctl"):
+            return module.units.run(command)
+        if command[0] == "sync":
             module.synced.append((command, Path(command[-1]).is_dir()))
         else:
             return real(command, **how)
@@ -656,168 +696,123 @@ def test_while_one_changes_releases_others_wait(host, module, monkeypatch):
     assert not held()
 
 
-# -- what releases share -------------------------------------------------------------
-
-
-def test_what_releases_share_stands_beside_them(host, builder):
-    host.settings(shared=["files"])
-    for release in (ONE, TWO):
-        builder.offer(release)
-        assert host.fetch(APP, release)
-    there = [host.folder / "releases" / release for release in (ONE, TWO)]
-    (there[0] / "files/photo").write_text("of a reader")
-    assert (host.folder / "shared/files/photo").read_text() == "of a reader"
-    assert (there[1] / "files/photo").read_text() == "of a reader"
-    assert {str((path / "files").readlink()) for path in there} == {"../../shared/files"}
-    # It outlives the release by which it came.
-    assert host.discard(APP, ONE)
-    assert (there[1] / "files/photo").read_text() == "of a reader"
-
-
-def test_what_is_shared_may_lie_deeper(host, builder):
-    host.settings(shared=["var/images/large", "css/made"])
-    builder.offer(ONE)
-    assert host.fetch(APP, ONE)
-    there = host.folder / "releases" / ONE
-    for name in ("var/images/large", "css/made"):
-        assert (there / name).is_symlink()
-        assert (there / name).resolve() == (host.folder / "shared" / name).resolve()
-        assert (there / name).is_dir()
-    # What else is in that folder stays.
-    assert (there / "css/site.css").read_bytes() == FILES["css/site.css"]
-    assert not (there / "var").is_symlink()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        packed(FILES | {"files/own": b"of the release"}),
-        packed(FILES | {"files": b"a file"}),
-        packed(FILES, link("files", "css")),
-        packed(FILES, link("files", "nowhere")),
-    ],
-    ids=["folder", "file", "link", "broken link"],
-)
-def test_what_the_release_itself_has_there_is_not_seen(host, builder, content):
-    host.settings(shared=["files"])
-    (host.folder / "shared/files").mkdir(parents=True)
-    (host.folder / "shared/files/photo").write_text("of a reader")
-    builder.offer(ONE, content)
-    assert host.fetch(APP, ONE)
-    there = host.folder / "releases" / ONE
-    assert [path.name for path in (there / "files").iterdir()] == ["photo"]
-    # Where a link of its own led, nothing has changed.
-    assert (there / "css/site.css").read_bytes() == FILES["css/site.css"]
-
-
-@pytest.mark.parametrize(
-    ("names", "entry"),
-    [
-        # What is shared would be taken for what the release has.
-        (["files", "files/large"], None),
-        (["way/large"], ("way", "css")),
-        (["css/way/large"], ("css/way", "../css")),
-        (["way/large"], ("way", "nowhere")),
-    ],
-)
-def test_what_is_shared_is_not_below_a_link(host, builder, names, entry):
-    host.settings(shared=names)
-    photo = host.folder / "shared/files/large/photo"
-    photo.parent.mkdir(parents=True)
-    photo.write_text("of a reader")
-    builder.offer(ONE, packed(FILES, *([link(*entry)] if entry else [])))
-    with host.refuses(f"is a link: {names[-1]} is below"):
-        host.fetch(APP, ONE)
-    assert photo.read_text() == "of a reader"
-    assert host.state(APP)["there"] == [] and not list(host.folder.glob(".new-*"))
-
-
-def test_a_file_where_a_shared_folder_would_be_is_refused(host, builder):
-    host.settings(shared=["index.html/files"])
-    builder.offer(ONE)
-    with host.refuses("cannot be unpacked"):
-        host.fetch(APP, ONE)
-    assert host.state(APP)["there"] == []
-
-
-def test_the_web_server_may_enter_what_is_shared(host, builder):
-    host.settings(shared=["var/images"])
-    builder.offer(ONE)
-    before = os.umask(0o077)
-    try:
-        host.folder.mkdir(parents=True)
-        assert host.fetch(APP, ONE)
-    finally:
-        os.umask(before)
-    for path in ("shared", "shared/var", "shared/var/images", f"releases/{ONE}/var"):
-        assert (host.folder / path).stat().st_mode & 0o777 == 0o755, path
-
-
-def test_whose_a_shared_folder_is_stays_as_it_is(host, builder):
-    host.settings(shared=["files"])
-    path = host.folder / "shared/files"
-    path.mkdir(parents=True)
-    path.chmod(0o770)
-    builder.offer(ONE)
-    assert host.fetch(APP, ONE)
-    assert path.stat().st_mode & 0o777 == 0o770
-
-
-def test_prune_leaves_what_is_shared(host, builder):
-    host.settings(shared=["files"], keep=1)
-    for age, release in enumerate((ONE, TWO, THREE)):
-        builder.offer(release)
-        assert host.fetch(APP, release)
-        os.utime(host.folder / "releases" / release, (1000 + age, 1000 + age))
-    (host.folder / "shared/files/photo").write_text("of a reader")
-    assert host.prune(APP) == [ONE, TWO]
-    assert (host.folder / "releases" / THREE / "files/photo").read_text() == "of a reader"
-
-
 # -- switching ---------------------------------------------------------------------
 
 
-def test_units_that_keep_code_in_memory_are_told(host):
+def test_units_that_keep_code_in_memory_take_a_release(host, units):
     host.settings(renew=["mediawiki-*.service", "x.timer"])
+    units.there = {
+        "mediawiki-jobs.service": {},
+        "x.timer": {"ReloadResult": None},
+        "mediawiki-stopped.service": {"ActiveState": "inactive"},
+        "mediawiki-old.service": {"LoadState": "not-found", "ActiveState": "inactive"},
+        "another.service": {},
+    }
     host.has(ONE, TWO)
-    told = ["--no-block", "try-reload-or-restart", "mediawiki-*.service", "x.timer"]
+    seen = []
+    units.told = lambda: seen.append(host.state(APP)["current"])
     for release in (ONE, TWO, None):
         host.switch(APP, release)
-        # They read what is served then.
-        assert host.module.renewed == [told] and host.state(APP)["current"] == release
-        host.module.renewed.clear()
+    assert units.renewed == [["mediawiki-jobs.service", "x.timer"]] * 3
+    # They read what is served then.
+    assert seen == [ONE, TWO, None]
 
 
-def test_where_nothing_changes_no_unit_is_told(host):
+def test_units_that_are_not_there_or_stopped_stay_so(host, units):
+    host.settings(renew=["php*-fpm.service", "x.service"])
+    host.has(ONE)
+    units.there = {"x.service": {"ActiveState": "inactive", "Result": "exit-code"}}
+    host.switch(APP, ONE)
+    assert units.renewed == []
+
+
+@pytest.mark.parametrize(
+    ("becomes", "why"),
+    [
+        ({"ActiveState": "failed", "Result": "exit-code"}, r"failed \(exit-code\)"),
+        # It is begun anew in a moment, and fails again.
+        ({"ActiveState": "activating", "Result": "signal"}, r"failed \(signal\)"),
+        ({"ReloadResult": "exit-code"}, r"did not reload \(exit-code\)"),
+        ({"ActiveState": "inactive"}, "has ended"),
+    ],
+)
+def test_a_unit_that_does_not_take_it_is_named_with_the_reason(host, units, becomes, why):
+    host.settings(renew=["x-*.service"])
+    host.has(ONE, TWO, current=ONE)
+    units.there = {"x-1.service": {}, "x-2.service": {}}
+    units.told = lambda: units.there.update({"x-1.service": becomes})
+    units.journal = {"x-1.service": "line 7: unknown entry\nit ends\n"}
+    with host.refuses(rf"^x-1\.service {why}: line 7: unknown entry; it ends$"):
+        host.switch(APP, TWO)
+    # The way back, by who called: it is begun anew, and well.
+    units.told = lambda: units.there.update({"x-1.service": {}})
+    assert host.switch(APP, ONE) == TWO
+    ended = becomes.get("ActiveState") == "inactive"
+    assert units.renewed[1] == (["x-2.service"] if ended else ["x-1.service", "x-2.service"])
+
+
+@pytest.mark.parametrize("state", [{"ActiveState": "reloading"}, {"ActiveState": "activating"}])
+def test_a_unit_that_is_at_it_still_is_well(host, units, state):
     host.settings(renew=["x.service"])
+    host.has(ONE)
+    units.there = {"x.service": state}
+    host.switch(APP, ONE)
+    assert units.renewed == [["x.service"]]
+
+
+def test_units_that_nobody_can_renew_are_told(host, units):
+    host.settings(renew=["x.service"])
+    host.has(ONE, TWO)
+    units.there = {"x.service": {}}
+    # A job that another one has replaced.
+    units.code = 1
+    with host.refuses("^Job for x.service canceled.$"):
+        host.switch(APP, ONE)
+    units.code = None
+    with host.refuses(r"^x.service: not renewed within 30 s. Remedy: `systemctl list-jobs`"):
+        host.switch(APP, TWO)
+    units.there = None
+    with host.refuses("^systemctl does not say how units are: No such bus$"):
+        host.switch(APP, ONE)
+
+
+def test_where_nothing_changes_no_unit_is_told(host, units):
+    host.settings(renew=["x.service"])
+    units.there = {"x.service": {}}
     host.has(ONE, current=ONE)
     host.switch(APP, ONE)
     with host.refuses("is not on this host"):
         host.switch(APP, TWO)
-    assert host.module.renewed == []
+    assert units.renewed == []
 
 
-def test_an_app_without_units_tells_nobody(host):
+def test_an_app_without_units_tells_nobody(host, units):
+    units.there = {"x.service": {}}
     host.has(ONE, TWO)
     host.switch(APP, ONE)
     host.settings(renew=[])
     host.switch(APP, TWO)
-    assert host.module.renewed == []
+    assert units.renewed == []
 
 
-def test_a_host_goes_on_before_its_configuration_knows_newer_settings(host, builder):
-    host.settings(renew=["x.service"], shared=["files"], tree=False)
+def test_a_host_goes_on_before_its_configuration_knows_newer_settings(host, builder, units):
+    units.there = {"x.service": {}}
+    host.settings(renew=["x.service"], tree=False)
     for key in host.module.DEFAULTS:
         del host.known["apps"][APP][key]
     host.configure()
     builder.offer(ONE)
     assert host.fetch(APP, ONE) is True and host.switch(APP, ONE) is None
-    assert host.module.renewed == [] and not (host.folder / "shared").exists()
+    assert units.renewed == []
 
 
 def test_systemctl_is_told_for_real(load, tmp_path, monkeypatch):
-    """A unit that cannot be renewed is no reason not to serve a release."""
-    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/told\nexit 5\n')
+    shown = "\\n".join(
+        ["Id=x-1.service", "LoadState=loaded", "ActiveState=active", "Result=success"]
+    )
+    (tmp_path / "systemctl").write_text(
+        f"#!/bin/sh\necho \"$@\" >> {tmp_path}/told\n[ $1 = show ] && printf '{shown}\\n'\n:\n"
+    )
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     app = {"keep": 2, "check": {}, "renew": ["x-*.service"]}
@@ -825,7 +820,12 @@ def test_systemctl_is_told_for_real(load, tmp_path, monkeypatch):
     here = Host(load("_modules/site_release.py"), tmp_path, known)
     here.has(ONE)
     assert here.switch(APP, ONE) is None
-    assert (tmp_path / "told").read_text() == "--no-block try-reload-or-restart x-*.service\n"
+    show = "show --property=Id,LoadState,ActiveState,Result,ReloadResult --"
+    assert (tmp_path / "told").read_text().splitlines() == [
+        f"{show} x-*.service",
+        "reload-or-restart x-1.service",
+        f"{show} x-1.service",
+    ]
     assert here.state(APP)["current"] == ONE
 
 
@@ -1116,6 +1116,16 @@ def test_a_host_that_does_not_is_unwell(host, builder, release, status, said):
     builder.web.files["/"], builder.web.release, builder.web.status = b"hello", release, status
     with host.refuses(f"www/ does not answer with 200 from {ONE}: {said}"):
         host.check(APP, ONE, seconds=-1)
+
+
+def test_a_host_whose_unit_fails_a_moment_later_is_unwell(host, builder, units):
+    host.settings(renew=["x-*.service"])
+    builder.web.release, builder.web.files["/"] = ONE, b""
+    units.there = {"x-1.service": {}, "x-2.service": {"ActiveState": "inactive"}}
+    assert host.check(APP, ONE) is True
+    units.there["x-1.service"] = {"ActiveState": "failed", "Result": "exit-code"}
+    with host.refuses(r"^x-1.service failed \(exit-code\): its journal is empty$"):
+        host.check(APP, ONE)
 
 
 def test_a_web_server_that_is_away_is_unwell(host):

@@ -144,3 +144,29 @@ def test_the_bundle_is_roots_and_holds_the_bootstrap():
 def test_a_machine_without_apt_has_no_proxy_of_apt(monkeypatch):
     monkeypatch.setattr(machine.shutil, "which", lambda _: None)
     assert machine.apt_proxy() == ""
+
+
+def test_hosts_have_packages_from_where_the_machine_has_them(monkeypatch):
+    said = {}
+    monkeypatch.setattr(machine.os, "environ", said)
+    monkeypatch.setattr(machine.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(
+        machine.configparser.RawConfigParser,
+        "read",
+        lambda self, *_: self.read_string("[global]\nproxy = http://old.test:3128\ncert = /x\n"),
+    )
+    assert machine.pip_settings() == "[global]\nproxy = http://old.test:3128\n"
+    said["PIP_PROXY"] = "http://new.test:3128"
+    said["PIP_INDEX_URL"] = "https://index.test/a%20b/"
+    assert machine.pip_settings() == (
+        "[global]\nindex-url = https://index.test/a%20b/\nproxy = http://new.test:3128\n"
+    )
+
+
+def test_a_machine_that_says_nothing_of_pip_leaves_hosts_as_they_are(monkeypatch):
+    monkeypatch.setattr(machine.os, "environ", {})
+    monkeypatch.setattr(machine.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(machine.configparser.RawConfigParser, "read", lambda *_: [])
+    assert machine.pip_settings() == ""
+    monkeypatch.setattr(machine.urllib.request, "getproxies", lambda: {"https": "http://p.test"})
+    assert machine.pip_settings() == "[global]\nproxy = http://p.test\n"

@@ -4,7 +4,8 @@
 Renders the static site in the current folder to `public/`.
 
 What ends in .j2 is a template (Jinja) and may extend `page.html.j2`, which stands beside
-this program; all else is copied. Left out are README files and what begins with `.git`.
+this program; all else is copied. Left out are README files, what begins with `.git`, and
+what begins with an underscore, which templates include or import.
 
 What the level says comes from the file that BUILD_DATA names; the site's name from APP,
 the release's from RELEASE.
@@ -33,7 +34,7 @@ def files(tree):
     found = []
     for path in sorted(tree.rglob("*")):
         name = path.relative_to(tree)
-        hidden = any(part.startswith((".git", "README")) for part in name.parts)
+        hidden = any(part.startswith((".git", "README", "_")) for part in name.parts)
         if hidden or name.parts[0] == OUTPUT:
             continue
         if path.is_symlink():
@@ -48,12 +49,15 @@ def address(name):
     return "/" + re.sub(r"(^|/)index\.html$", "", str(name))
 
 
-def context(data, app, release, published):
+def context(data, app, release, published, tree):
     """
     What templates know.
 
     published
         The names of the files that there will be.
+
+    tree
+        The folder of the site.
     """
 
     def asset(path):
@@ -62,6 +66,15 @@ def context(data, app, release, published):
         if plain not in published:
             raise WrongError(f"asset('{path}'): there is no such file")
         return f"/_release/{release}/{plain}"
+
+    def read_json(path):
+        """What a JSON file of the tree holds."""
+        if Path(path) not in files(tree):
+            raise WrongError(f"read_json('{path}'): there is no such file")
+        try:
+            return json.loads((tree / path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise WrongError(f"{path}: {error}") from error
 
     return {
         "site": app,
@@ -72,6 +85,7 @@ def context(data, app, release, published):
         "www": data["www"] | {"indexed": data["indexed"]},
         "pages": {"name": data["name"], "notice": data["notice"]},
         "asset": asset,
+        "read_json": read_json,
     }
 
 
@@ -100,7 +114,7 @@ def render(tree, tools, data, app, release):
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    known = context(data, app, release, set(names))
+    known = context(data, app, release, set(names), tree)
     output = tree / OUTPUT
     shutil.rmtree(output, ignore_errors=True)
     for name, source in names.items():

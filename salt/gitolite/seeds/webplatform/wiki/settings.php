@@ -11,3 +11,7 @@ $wgLogos['icon'] = $wgLogos['1x'];
 $wgFavicon = '/site/favicon.svg?' . basename( __DIR__ );
 
 wfLoadExtension( 'SiteStatus', __DIR__ . '/extensions/SiteStatus/extension.json' );
+
+wfLoadExtension( 'CompatTables', __DIR__ . '/extensions/CompatTables/extension.json' );
+$wgCompatTablesSource = "https://compat.$siteDomain/data.json";
+$wgCompatTablesAuthority = $siteAuthority;

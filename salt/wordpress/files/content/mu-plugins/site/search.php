@@ -204,7 +204,8 @@ class Site_Search {
 	}
 
 	public static function notice( $html ) {
-		return self::$away && is_search()
+		// The title of another kind of page, which renders as nothing here, has no notice.
+		return '' !== $html && self::$away && is_search()
 			? $html . '<p class="site-search-away" role="status">The site\'s search is not available just now. These results come from the blog\'s own database: they may be fewer, and in another order.</p>'
 			: $html;
 	}

@@ -29,6 +29,11 @@ $siteWiki = ( static function () {
 	return $wiki;
 } )();
 
+# Of the level, for what its authors make: where its other sites are, and who signs for
+# them.
+$siteDomain = 'webplatform.test';
+$siteAuthority = '/etc/ssl/site/ca.crt';
+
 # What its authors made, as it is at this moment: the whole request is of one release.
 # A script may be told of one that is not served yet.
 $siteRelease = ( PHP_SAPI === 'cli' ? getenv( 'SITE_WIKI_RELEASE' ) : false ) ?: ( static function () {

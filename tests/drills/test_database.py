@@ -230,7 +230,6 @@ def test_all_databases_die(drill, remembered):
     assert drill.writer.failures()
 
 
-@pytest.mark.long
 def test_db_node_leaves(drill):
     """
     A database node leaves its cluster for good, and its daemon goes on without it.
